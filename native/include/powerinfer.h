@@ -1,0 +1,249 @@
+/*
+ * powerinfer.h: the contract of libpowerinfer, the native half of the engine. Valid C11 and C++17.
+ *
+ * - Handles are u32, never 0, and belong to the process. Who opens closes; closing twice is POWERINFER_INVALID_HANDLE.
+ * - Every call returns a status; results leave through out-pointers, which are untouched on failure.
+ * - `powerinfer_last_error` explains this thread's last failed call: action first, then state.
+ * - Nothing aborts or throws across this boundary. Buffers are borrowed for the duration of the call.
+ * - Byte counts and file offsets are f64 (exact below 2^53), because JavaScript passes a double for nothing and a BigInt dearly.
+ * - A model and its caches are used by one thread at a time; different models may be used at once.
+ */
+#ifndef POWERINFER_H
+#define POWERINFER_H
+
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define POWERINFER_API __declspec(dllexport)
+#else
+#define POWERINFER_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define POWERINFER_ABI_VERSION 1u
+
+typedef int32_t powerinfer_status;
+enum {
+  POWERINFER_OK = 0,
+  POWERINFER_INVALID_ARGUMENT = -1, /* the caller broke a rule stated here */
+  POWERINFER_INVALID_HANDLE = -2,   /* never opened, or closed */
+  POWERINFER_FILE_ERROR = -3,       /* the operating system refused; last_error carries its words */
+  POWERINFER_OUT_OF_MEMORY = -4,
+  POWERINFER_UNSUPPORTED = -5, /* this CPU or this build cannot do it */
+  POWERINFER_INCOMPLETE = -6   /* a model was used before every tensor it needs was bound */
+};
+
+/* Instruction sets. AUTO takes the best this CPU has. */
+enum {
+  POWERINFER_ISA_AUTO = 0,
+  POWERINFER_ISA_SCALAR = 1,
+  POWERINFER_ISA_AVX2 = 2,       /* AVX2, FMA, F16C: x86 since 2013 */
+  POWERINFER_ISA_AVX512 = 3,     /* AVX-512 F, BW, VL, DQ: since 2017 */
+  POWERINFER_ISA_AVX512_VNNI = 4 /* and VNNI: since 2019 */
+};
+
+POWERINFER_API uint32_t powerinfer_abi_version(void);
+
+/* Copies this thread's last error text, UTF-8, not NUL-terminated; returns the bytes written (at most `capacity`). */
+POWERINFER_API uint32_t powerinfer_last_error(char* text, uint32_t capacity);
+
+/* ---- the machine ------------------------------------------------------------------------------------------------ */
+
+typedef struct powerinfer_machine {
+  uint32_t struct_size; /* set by the caller: sizeof(powerinfer_machine) */
+  uint32_t isa_mask;    /* bit (1 << POWERINFER_ISA_x) for each instruction set this CPU runs */
+  uint32_t core_count;  /* cores this process may use (affinity and cgroup quota respected) */
+  uint32_t reserved;
+  double memory_bytes;           /* physical memory, or the cgroup's limit where that is lower */
+  double memory_available_bytes; /* what could be allocated now without swapping, page cache counted as free */
+} powerinfer_machine;
+
+POWERINFER_API powerinfer_status powerinfer_machine_read(powerinfer_machine* machine);
+
+/* ---- files ------------------------------------------------------------------------------------------------------ */
+
+/* Maps a file read-only. `path` is UTF-8, `path_length` bytes. FILE_ERROR if it cannot be opened or mapped (a directory, empty, missing). */
+POWERINFER_API powerinfer_status powerinfer_file_open(const char* path, uint32_t path_length, uint32_t* file);
+POWERINFER_API powerinfer_status powerinfer_file_size(uint32_t file, double* size_bytes);
+/* Models bound to the file keep its mapping alive until they close. */
+POWERINFER_API powerinfer_status powerinfer_file_close(uint32_t file);
+
+/* ---- quantized blocks: the scalar definitions ------------------------------------------------------------------- */
+
+/*
+ * Decodes `count` weights of GGUF type `type` (its number in the file format) from `blocks` to `weights` f32[count].
+ * INVALID_ARGUMENT if count is not a multiple of the type's block size or block_bytes does not match; UNSUPPORTED for an unknown type.
+ */
+POWERINFER_API powerinfer_status powerinfer_dequantize(uint32_t type, const void* blocks, uint32_t block_bytes, float* weights, uint32_t count);
+
+/* ---- a CPU: worker threads and an instruction set ---------------------------------------------------------------- */
+
+/* thread_count counts the caller, which works too: 1 starts no thread; 0 means core_count. UNSUPPORTED if this CPU lacks `isa`. */
+POWERINFER_API powerinfer_status powerinfer_cpu_open(uint32_t thread_count, uint32_t isa, uint32_t* cpu);
+POWERINFER_API powerinfer_status powerinfer_cpu_describe(uint32_t cpu, uint32_t* thread_count, uint32_t* isa);
+/* Bytes per second that all threads together read from a buffer of size_bytes (allocated here, larger than the caches): the best of `repetitions`. */
+POWERINFER_API powerinfer_status powerinfer_cpu_measure_bandwidth(uint32_t cpu, double size_bytes, uint32_t repetitions, double* bytes_per_s);
+/* INVALID_ARGUMENT while models are open on it. */
+POWERINFER_API powerinfer_status powerinfer_cpu_close(uint32_t cpu);
+
+/* ---- a model: shape, tensors, workspace -------------------------------------------------------------------------- */
+
+enum { POWERINFER_NORM_RMS = 0, POWERINFER_NORM_LAYER = 1 };
+enum {
+  POWERINFER_ROPE_NONE = 0,
+  POWERINFER_ROPE_INTERLEAVED = 1, /* pairs (2i, 2i+1): llama as GGUF stores it */
+  POWERINFER_ROPE_HALVES = 2       /* pairs (i, i + width/2): "NEOX", Hugging Face's rotate_half */
+};
+enum {
+  POWERINFER_ACTIVATION_IDENTITY = 0,
+  POWERINFER_ACTIVATION_RELU = 1,
+  POWERINFER_ACTIVATION_RELU_SQUARED = 2,
+  POWERINFER_ACTIVATION_SILU = 3,
+  POWERINFER_ACTIVATION_GELU = 4 /* exact: x/2 (1 + erf(x/√2)) */
+};
+
+typedef struct powerinfer_model_shape {
+  uint32_t struct_size; /* sizeof(powerinfer_model_shape) */
+  uint32_t block_count;
+  uint32_t hidden_width;
+  uint32_t ffn_width;
+  uint32_t head_count;
+  uint32_t kv_head_count; /* divides head_count */
+  uint32_t head_width;    /* of q, k and v alike */
+  uint32_t vocabulary_size;
+  uint32_t norm;               /* POWERINFER_NORM_x, for every norm but those of q and k, which are RMS */
+  float norm_epsilon;
+  uint32_t rope;               /* POWERINFER_ROPE_x */
+  uint32_t rope_width;         /* leading dimensions of a head that are rotated; even; 0 without rope */
+  uint32_t parallel;           /* 1: attention and FFN both read the block's input (falcon) */
+  uint32_t gated;              /* 1: down · (f(gate · x) ⊙ g(up · x)); 0: down · g(up · x) */
+  uint32_t gate_activation;    /* f; IDENTITY when not gated */
+  uint32_t up_activation;      /* g */
+  uint32_t position_offset;    /* learned positions: row of position 0 in POSITION_EMBEDDING */
+  uint32_t row_count_max;      /* rows of one batch: sizes the workspace */
+} powerinfer_model_shape;
+
+/*
+ * What a tensor is for. Matrices are [width, rows] in GGUF's order: `rows` dot products of length `width`. Vectors have rows = 1
+ * and are copied as f32 when bound; matrices are read in place.
+ */
+enum {
+  POWERINFER_TOKEN_EMBEDDING = 0,    /* [hidden_width, vocabulary_size] */
+  POWERINFER_POSITION_EMBEDDING = 1, /* [hidden_width, positions], optional: learned positions */
+  POWERINFER_OUTPUT_NORM = 2,        /* [hidden_width] */
+  POWERINFER_OUTPUT_NORM_BIAS = 3,   /* optional, as every _BIAS */
+  POWERINFER_OUTPUT = 4,             /* [hidden_width, vocabulary_size]; a tied model binds the embedding again */
+  POWERINFER_OUTPUT_BIAS = 5,
+  POWERINFER_ROPE_FREQUENCIES = 6,   /* set by powerinfer_model_rope, not bound */
+  /* one a block from here on */
+  POWERINFER_ATTENTION_NORM = 16,
+  POWERINFER_ATTENTION_NORM_BIAS = 17,
+  POWERINFER_Q = 18, /* [hidden_width, head_count * head_width] */
+  POWERINFER_Q_BIAS = 19,
+  POWERINFER_K = 20, /* [hidden_width, kv_head_count * head_width] */
+  POWERINFER_K_BIAS = 21,
+  POWERINFER_V = 22,
+  POWERINFER_V_BIAS = 23,
+  POWERINFER_Q_NORM = 24, /* [head_width], optional: RMS norm of every head of q before rope (qwen3) */
+  POWERINFER_K_NORM = 25,
+  POWERINFER_ATTENTION_OUTPUT = 26, /* [head_count * head_width, hidden_width] */
+  POWERINFER_ATTENTION_OUTPUT_BIAS = 27,
+  POWERINFER_FFN_NORM = 28,
+  POWERINFER_FFN_NORM_BIAS = 29,
+  POWERINFER_GATE = 30, /* [hidden_width, ffn_width], gated models only: row = neuron */
+  POWERINFER_UP = 31,   /* [hidden_width, ffn_width] */
+  POWERINFER_UP_BIAS = 32,
+  POWERINFER_DOWN = 33,           /* [ffn_width, hidden_width], as most files store it */
+  POWERINFER_DOWN_BIAS = 34,      /* [hidden_width] */
+  POWERINFER_DOWN_BY_NEURON = 35, /* [hidden_width, ffn_width]: row = neuron, in a GGUF type (`ffn_down_t`) */
+  POWERINFER_DOWN_REPACKED = 36   /* written by powerinfer_repack_down from a DOWN of the same type */
+};
+
+POWERINFER_API powerinfer_status powerinfer_model_open(uint32_t cpu, const powerinfer_model_shape* shape, uint32_t* model);
+/*
+ * Binds a tensor to its bytes in a mapped file. `block` is ignored for roles below 16. The range must lie inside the file, shapes must
+ * be those above (POSITION_EMBEDDING's rows are free), and the type one of powerinfer_dequantize's. Binding twice replaces.
+ */
+POWERINFER_API powerinfer_status powerinfer_model_bind(uint32_t model, uint32_t role, uint32_t block, uint32_t file, double offset_bytes, uint32_t type,
+                                        uint32_t width, uint32_t rows);
+/* Angles per position: f32[rope_width / 2], scaling of any kind already applied. Copied. */
+POWERINFER_API powerinfer_status powerinfer_model_rope(uint32_t model, const float* inverse_frequencies, uint32_t count);
+/* Checks that nothing is missing (a block needs one of DOWN, DOWN_BY_NEURON, DOWN_REPACKED) and allocates the workspace. Required before a batch. */
+POWERINFER_API powerinfer_status powerinfer_model_ready(uint32_t model);
+POWERINFER_API powerinfer_status powerinfer_model_close(uint32_t model);
+
+/* ---- `down` by neuron, without requantizing ---------------------------------------------------------------------- */
+
+/*
+ * A sparse FFN reads the part of `down` that belongs to one neuron: a column of the file's matrix. Types without blocks are transposed.
+ * Block types keep their codes (one row a neuron) with the scales of each group of neurons beside them, so every weight keeps its exact value.
+ */
+POWERINFER_API powerinfer_status powerinfer_repack_down_size(uint32_t type, uint32_t hidden_width, uint32_t ffn_width, double* size_bytes);
+/* Writes the repacked matrix of a DOWN tensor into an existing file at `to_offset_bytes`, using all threads of `cpu`. */
+POWERINFER_API powerinfer_status powerinfer_repack_down(uint32_t cpu, uint32_t from_file, double from_offset_bytes, uint32_t type, uint32_t hidden_width,
+                                         uint32_t ffn_width, const char* to_path, uint32_t to_path_length, double to_offset_bytes);
+
+/* ---- KV caches --------------------------------------------------------------------------------------------------- */
+
+enum { POWERINFER_CACHE_F16 = 0, POWERINFER_CACHE_F32 = 1 };
+/* Room for `position_count` positions of every block. Positions are written by attend in any order; a row sees those at or before its own. */
+POWERINFER_API powerinfer_status powerinfer_cache_open(uint32_t model, uint32_t position_count, uint32_t cache_type, uint32_t* cache);
+POWERINFER_API powerinfer_status powerinfer_cache_size(uint32_t cache, double* size_bytes);
+POWERINFER_API powerinfer_status powerinfer_cache_close(uint32_t cache);
+
+/* ---- one batch, in this order: embed, then per block attend, ffn, merge, then logits ------------------------------ */
+
+typedef struct powerinfer_row {
+  uint32_t token;    /* < vocabulary_size */
+  uint32_t position; /* < the cache's position_count */
+  uint32_t cache;    /* a KV cache of this model */
+} powerinfer_row;
+
+/* Begins a batch: rows of any caches, each (cache, position) at most once; earlier positions of a cache were in earlier batches or are in this one. */
+POWERINFER_API powerinfer_status powerinfer_embed(uint32_t model, const powerinfer_row* rows, uint32_t row_count);
+/* Norm, attention, residual; then the normalized FFN input, kept for powerinfer_ffn and copied to `hidden` f32[row_count, hidden_width] unless NULL. */
+POWERINFER_API powerinfer_status powerinfer_attend(uint32_t model, uint32_t block, float* hidden);
+
+enum {
+  POWERINFER_FFN_CONFIRM = 1 /* compute the gate (not gated: up) of the candidates, then read the rest only of neurons whose activation is not zero */
+};
+/*
+ * The part of a block's FFN that the named neurons make: Σ over neurons of down[neuron] · activation[neuron], without DOWN_BIAS.
+ *
+ *   hidden   f32[row_count, hidden_width], or NULL for what attend left here
+ *   active   u32[row_count, ceil(ffn_width / 32)]: bit n of a row = neuron n is a candidate for that row; NULL: all neurons for all rows.
+ *            Bits at ffn_width and above must be 0.
+ *   partial  f32[row_count, hidden_width], written; or NULL to keep it here for merge
+ *
+ * A sparse run (active given, or CONFIRM) reads DOWN_BY_NEURON or DOWN_REPACKED and is INCOMPLETE without either.
+ */
+POWERINFER_API powerinfer_status powerinfer_ffn(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, const uint32_t* active, uint32_t flags,
+                                 float* partial);
+/* Adds to the residual: the partial kept by powerinfer_ffn and DOWN_BIAS if `partial` is NULL, else f32[row_count, hidden_width] of another device. */
+POWERINFER_API powerinfer_status powerinfer_merge(uint32_t model, uint32_t block, const float* partial);
+/* Activations of every neuron, f(gate · x) ⊙ g(up · x), to `activations` f32[row_count, ffn_width]: for oracles and traces. */
+POWERINFER_API powerinfer_status powerinfer_activations(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, float* activations);
+/* Logits of the batch's rows[i], i < count, to `logits` f32[count, vocabulary_size]. */
+POWERINFER_API powerinfer_status powerinfer_logits(uint32_t model, const uint32_t* rows, uint32_t count, float* logits);
+
+typedef struct powerinfer_counters {
+  uint32_t struct_size; /* set by the caller */
+  uint32_t reserved;
+  double row_count;             /* rows embedded since the model was opened */
+  double weight_bytes;          /* weight bytes the kernels were asked to read, FFN included; a row used by many batch rows counts once */
+  double ffn_bytes;             /* the FFN's part of it */
+  double cache_bytes;           /* KV cache bytes read */
+  double neuron_count;          /* Σ over batches, blocks and rows of ffn_width */
+  double neuron_computed_count; /* of these, neurons whose down row was used: all when dense, those with a nonzero activation when sparse */
+} powerinfer_counters;
+
+POWERINFER_API powerinfer_status powerinfer_counters_read(uint32_t model, powerinfer_counters* counters);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
