@@ -1,0 +1,156 @@
+// How does a model description and a stream of tensor bytes become a GGUF file?
+import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { pid } from "node:process"
+import { Effect, Schema } from "effect"
+import { ByteBuilder } from "./byte_builder.ts"
+import type { MetadataArray, MetadataType, MetadataValue, MetadataValues } from "./metadata.ts"
+import { metadataTypeIds } from "./metadata_reader.ts"
+import { rowBytes, type TensorTypeName, tensorTypes } from "./tensor_type.ts"
+
+/** One metadata entry: `["llama.block_count", "u32", 6]`, `["tokenizer.ggml.tokens", "string[]", tokens]`. */
+export type MetadataRow = {
+  [T in MetadataType]: readonly [key: string, type: T, value: MetadataValues[T]]
+}[MetadataType]
+
+/** A tensor to be written. */
+export interface TensorToWrite {
+  readonly name: string
+  readonly type: TensorTypeName
+  /** `shape[0]` is the contiguous width, a whole number of blocks. */
+  readonly shape: ReadonlyArray<number>
+  /** The tensor's bytes in any division; asked for once, when its turn comes, so that a whole model never lies in memory. */
+  readonly chunks: () => Iterable<Uint8Array>
+}
+
+/** What `writeGguf` writes. */
+export interface GgufToWrite {
+  /** Default GGUF. */
+  readonly magic?: "GGUF" | "PWRI"
+  /** Default 3. The two versions differ in nothing that a little-endian file shows. */
+  readonly version?: 2 | 3
+  /** A power of two, at least 8. Default 32; another value is also written as `general.alignment`. */
+  readonly alignment?: number
+  readonly metadata: ReadonlyArray<MetadataRow>
+  readonly tensors: ReadonlyArray<TensorToWrite>
+}
+
+/** The operating system refused to create or write the file. */
+export class FileUnwritable extends Schema.TaggedError<FileUnwritable>()("FileUnwritable", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `Cannot write ${this.path}: ${this.reason}; check the directory, its permissions and the free space`
+  }
+}
+
+/**
+ * Writes a GGUF file under a temporary name beside `path` and renames it when it is complete; a failure or an
+ * interruption (between two tensors) leaves nothing behind and an older file at `path` untouched.
+ *
+ * - fails  with `FileUnwritable`
+ * - dies   if the description is wrong: rows that are not whole blocks, more or fewer bytes than the shape asks for
+ */
+export const writeGguf = (path: string, gguf: GgufToWrite): Effect.Effect<void, FileUnwritable> => {
+  const temporary = `${path}.${pid}.tmp`
+  return Effect.acquireUseRelease(
+    attemptWrite(path, () => openSync(temporary, "w")),
+    (descriptor) => writeAll(path, descriptor, gguf),
+    (descriptor) => Effect.sync(() => closeSync(descriptor))
+  ).pipe(
+    Effect.andThen(attemptWrite(path, () => renameSync(temporary, path))),
+    Effect.onError(() => Effect.sync(() => rmSync(temporary, { force: true })))
+  )
+}
+
+/** The bytes of the file up to its tensor data, whose place and length follow from the shapes. */
+const encodeHeader = (gguf: GgufToWrite): Uint8Array<ArrayBuffer> => {
+  const alignment = gguf.alignment ?? defaultAlignment
+  const metadata: Array<MetadataRow> = [...gguf.metadata]
+  if (alignment !== defaultAlignment) metadata.push(["general.alignment", "u32", alignment])
+
+  const header = new ByteBuilder()
+  header.append(new TextEncoder().encode(gguf.magic ?? "GGUF"))
+  header.u32(gguf.version ?? 3)
+  header.u64(gguf.tensors.length)
+  header.u64(metadata.length)
+  for (const [key, type, value] of metadata) {
+    header.string(key)
+    appendValue(header, { type, value } as MetadataValue)
+  }
+  let offset = 0
+  for (const tensor of gguf.tensors) {
+    header.string(tensor.name)
+    header.u32(tensor.shape.length)
+    for (const length of tensor.shape) header.u64(length)
+    header.u32(tensorTypes[tensor.type].id)
+    header.u64(offset)
+    offset += Math.ceil(tensorBytes(tensor) / alignment) * alignment
+  }
+  header.align(alignment)
+  return header.bytes
+}
+
+const defaultAlignment = 32
+
+const tensorBytes = ({ type, shape }: TensorToWrite): number =>
+  shape.slice(1).reduce((rows, length) => rows * length, 1) * rowBytes(type, shape[0]!)
+
+const appendValue = (header: ByteBuilder, stored: MetadataValue): void => {
+  if (typeof stored.value === "object") {
+    header.u32(metadataTypeIds.indexOf("array"))
+    return appendArray(header, stored as MetadataArray)
+  }
+  const { type, value } = stored as Exclude<MetadataValue, MetadataArray>
+  header.u32(metadataTypeIds.indexOf(type))
+  if (type === "bool") header.u8(value ? 1 : 0)
+  else if (type === "string") header.string(value)
+  else if (type === "u64" || type === "i64") header[type](value)
+  else header[type](value)
+}
+
+const appendArray = (header: ByteBuilder, { type, value }: MetadataArray): void => {
+  const element = type.slice(0, -2) as (typeof metadataTypeIds)[number]
+  header.u32(metadataTypeIds.indexOf(element))
+  header.u64(value.length)
+  if (type === "string[]") for (const text of value) header.string(text)
+  else if (type === "array[]") for (const inner of value) appendArray(header, inner)
+  else header.append(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
+}
+
+const writeAll = Effect.fnUntraced(function* (path: string, descriptor: number, gguf: GgufToWrite) {
+  const alignment = gguf.alignment ?? defaultAlignment
+  yield* attemptWrite(path, () => writeFully(descriptor, encodeHeader(gguf)))
+  for (const tensor of gguf.tensors) {
+    const expected = tensorBytes(tensor)
+    const written = yield* attemptWrite(path, () => {
+      let bytes = 0
+      for (const chunk of tensor.chunks()) {
+        writeFully(descriptor, chunk)
+        bytes += chunk.length
+      }
+      writeFully(descriptor, new Uint8Array((alignment - (bytes % alignment)) % alignment))
+      return bytes
+    })
+    if (written !== expected) {
+      return yield* Effect.die(new Error(`Tensor ${tensor.name} got ${written} bytes, its shape asks for ${expected}`))
+    }
+  }
+})
+
+/** One call to the system may write less than it was given: Linux stops at 2 GiB. */
+const writeFully = (descriptor: number, bytes: Uint8Array): void => {
+  for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at)
+}
+
+/** Errors of the system (they carry a code such as ENOSPC) fail; anything else is a bug and dies. */
+const attemptWrite = <A>(path: string, evaluate: () => A): Effect.Effect<A, FileUnwritable> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(evaluate())
+    } catch (error) {
+      return error instanceof Error && "syscall" in error
+        ? Effect.fail(new FileUnwritable({ path, reason: error.message }))
+        : Effect.die(error)
+    }
+  })
