@@ -1,0 +1,24 @@
+// How are the native library and its own tests built for the checks? The one place in scripts/ that knows CMake.
+import { availableParallelism } from "node:os"
+
+/** `release` is what users run; `sanitize` adds AddressSanitizer and UndefinedBehaviorSanitizer and is what its tests run in. */
+export type NativeBuild = "release" | "sanitize"
+
+/** The folder of a build, relative to the root. */
+export const nativeBuildFolder = (build: NativeBuild): string => `build/native/${build}`
+
+/** The test program of a build. It takes no arguments, prints the closing line of test_totals.ts and exits with 1 on a failure. */
+export const nativeTestProgram = (build: NativeBuild): string => `${nativeBuildFolder(build)}/powerinfer_native_test`
+
+/** The commands that configure and build, to be run in the root in this order. Warnings are errors: native/CMakeLists.txt says so. */
+export const nativeBuildCommands = (build: NativeBuild): ReadonlyArray<ReadonlyArray<string>> => {
+  const folder = nativeBuildFolder(build)
+  const options = {
+    release: ["-DCMAKE_BUILD_TYPE=Release"],
+    sanitize: ["-DPOWERINFER_SANITIZE=ON"]
+  }
+  return [
+    ["cmake", "-S", "native", "-B", folder, ...options[build]],
+    ["cmake", "--build", folder, "--parallel", String(availableParallelism())]
+  ]
+}
