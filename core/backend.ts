@@ -1,0 +1,98 @@
+// What a device can do for the engine.
+import { type Effect, Schema, type Scope } from "effect"
+import type { Batch, CacheId, HiddenRows } from "./batch.ts"
+import type { Model } from "./model/model.ts"
+import type { NeuronSet } from "./neuron_set.ts"
+import type { DeviceFacts, NeuronShare } from "./placement.ts"
+
+/** The device cannot run this model or these options: an unsupported instruction set, a failed repack, a native call that was refused. */
+export class BackendFailure extends Schema.TaggedError<BackendFailure>()("BackendFailure", {
+  backend: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `Cannot use the backend ${this.backend}: ${this.reason}`
+  }
+}
+
+/** Weights, KV cache or workspace do not fit. */
+export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotEnoughMemory", {
+  purpose: Schema.String,
+  neededBytes: Schema.Number,
+  availableBytes: Schema.Number
+}) {
+  override get message() {
+    const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`
+    return `Cannot allocate ${this.purpose}: it needs ${gib(this.neededBytes)}, ${gib(this.availableBytes)} are available; lower --ctx or choose a smaller model`
+  }
+}
+
+export type CacheType = "f16" | "f32"
+
+/** Work of one device on one block: opaque to the engine, handed back to the home device's `mergeFfn`. */
+export interface FfnPartial {
+  /** f32[row_count, hidden_width] in host memory once the work is done; undefined if it stayed on the device that is to merge it. */
+  wait(): Float32Array | undefined
+}
+
+/** What a device has read and computed since it was opened. */
+export interface DeviceCounters {
+  readonly rowCount: number
+  /** Weight bytes read, a row used by several rows of a batch counted once. */
+  readonly weightBytes: number
+  readonly ffnBytes: number
+  readonly cacheBytes: number
+  /** Σ over blocks and rows of ffn_width, and how many of these neurons had their `down` row used. */
+  readonly neuronCount: number
+  readonly neuronComputedCount: number
+}
+
+/**
+ * An opened backend holding one model: plain and synchronous, no allocation once open. One batch at a time, in this order:
+ * `embed`, then for every block `attend`, `startFfn`, `mergeFfn`, then `logits`.
+ */
+export interface Device {
+  readonly name: string
+  /** Room for `positionCount` positions of every block; freed with the scope. */
+  readonly openCache: (
+    positionCount: number,
+    type: CacheType
+  ) => Effect.Effect<CacheId, NotEnoughMemory | BackendFailure, Scope.Scope>
+  embed(batch: Batch): void
+  /** Norm, attention, residual. Returns the normalized FFN input of the batch. */
+  attend(batch: Batch, block: number): HiddenRows
+  /** f(gate · x) ⊙ g(up · x) of every neuron: f32[row_count, ffn_width]. */
+  activations(block: number, hidden: HiddenRows, into: Float32Array): void
+  /**
+   * Starts the FFN part that `active` names, without down's bias; may return before it is done.
+   *
+   * - `active`    undefined: all neurons of all rows
+   * - `confirms`  read up (gated) and down only of neurons whose activation is not zero
+   */
+  startFfn(block: number, hidden: HiddenRows, active: NeuronSet | undefined, confirms: boolean): FfnPartial
+  /** Home only: adds every partial and down's bias to the residual. */
+  mergeFfn(block: number, partials: ReadonlyArray<FfnPartial>): void
+  /** Home only: f32[logit_count, vocabulary_size] of the rows that want them; valid until the next batch. */
+  logits(batch: Batch): Float32Array
+  counters(): DeviceCounters
+}
+
+/** What a backend is opened with. */
+export interface DeviceContext {
+  readonly model: Model
+  /** The device's share of every block, and whether it is the home. */
+  readonly shares: ReadonlyArray<NeuronShare>
+  readonly home: boolean
+  /** Most rows of one batch. */
+  readonly rowCountMax: number
+  /** Some batches will name neurons or ask for confirmation: have `down` by neuron ready. */
+  readonly sparse: boolean
+  /** One line for people: repacking, its bytes, its place. */
+  readonly announce: (line: string) => void
+}
+
+/** Opens devices of one kind. */
+export interface Backend {
+  readonly facts: Effect.Effect<DeviceFacts, BackendFailure>
+  readonly open: (context: DeviceContext) => Effect.Effect<Device, BackendFailure | NotEnoughMemory, Scope.Scope>
+}

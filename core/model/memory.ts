@@ -1,0 +1,69 @@
+// How much memory will this model take?
+import type { CacheType } from "../backend.ts"
+import type { Linear, Model } from "./model.ts"
+
+/** Bytes by what they are for. `totalBytes` is an upper bound: mapped weights are shared with other processes and can be evicted. */
+export interface MemoryEstimate {
+  /** Every tensor of the model, mapped from its file. */
+  readonly weightBytes: number
+  /** A second `down`, by neuron, for sparse runs; 0 where the file has it by neuron. Lies on disk and is mapped too. */
+  readonly repackedDownBytes: number
+  /** KV cache of one session. */
+  readonly cacheBytes: number
+  /** Hidden vectors and intermediate results of one batch. */
+  readonly workspaceBytes: number
+  readonly totalBytes: number
+}
+
+const cacheElementBytes: { readonly [Type in CacheType]: number } = { f16: 2, f32: 4 }
+
+/**
+ * Estimates the memory of one session of a model on a device that holds all of it.
+ *
+ * - `contextLength`  positions of the session
+ * - `rowCountMax`    most rows of one batch
+ * - `sparse`         whether `down` is also needed by neuron; default: if the model is sparse
+ */
+export const estimateMemory = (
+  model: Model,
+  options: {
+    readonly contextLength: number
+    readonly cacheType: CacheType
+    readonly rowCountMax: number
+    readonly sparse?: boolean
+  }
+): MemoryEstimate => {
+  const { blockCount, hiddenWidth, ffnWidth, headCount, kvHeadCount, headWidth, vocabularySize } = model.shape
+  const sparse = options.sparse ?? model.sparse
+  const weightBytes = modelBytes(model)
+  // Codes and scales only change places: the size stays.
+  const repackedDownBytes = model.blocks.reduce(
+    (bytes, { down }) => bytes + (sparse && down.layout === "by_output" ? down.weight.sizeBytes : 0),
+    0
+  )
+  const cacheElements = 2 * blockCount * options.contextLength * kvHeadCount * headWidth
+  const cacheBytes = cacheElements * cacheElementBytes[options.cacheType]
+  // Residual, normalized and partial; q, k, v and the heads' output; gate and up; logits.
+  const rowElements = 3 * hiddenWidth + 2 * (headCount + kvHeadCount) * headWidth + 2 * ffnWidth + vocabularySize
+  const workspaceBytes = 4 * options.rowCountMax * rowElements
+  const totalBytes = weightBytes + repackedDownBytes + cacheBytes + workspaceBytes
+  return { weightBytes, repackedDownBytes, cacheBytes, workspaceBytes, totalBytes }
+}
+
+/** Bytes of every tensor that plays a part, tied ones counted once. */
+const modelBytes = (model: Model): number => {
+  const bytesByName = new Map<string, number>()
+  const add = (...tensors: ReadonlyArray<Partial<Linear> | Linear["weight"] | undefined>): void => {
+    for (const tensor of tensors) {
+      if (!tensor) continue
+      if ("name" in tensor) bytesByName.set(tensor.name, tensor.sizeBytes)
+      else add(tensor.weight, tensor.bias)
+    }
+  }
+  add(model.tokenEmbedding, model.positionEmbedding, model.outputNorm, model.output, model.ropeFactors)
+  for (const block of model.blocks) {
+    add(block.attentionNorm, block.q, block.k, block.v, block.qNorm, block.kNorm, block.attentionOutput)
+    add(block.ffnNorm, block.gate, block.up, block.down)
+  }
+  return [...bytesByName.values()].reduce((total, bytes) => total + bytes, 0)
+}

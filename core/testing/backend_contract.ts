@@ -1,0 +1,291 @@
+// What must every backend do?
+import { Effect, type Scope } from "effect"
+import type { Backend, Device } from "../backend.ts"
+import { Batch, type HiddenRows } from "../batch.ts"
+import type { QuantizableTypeName } from "../gguf/quantize.ts"
+import type { Model } from "../model/model.ts"
+import { NeuronSet } from "../neuron_set.ts"
+import { randomFromSeed } from "../sampler/random.ts"
+import { check, checkClose, type DefineTest } from "./assertions.ts"
+import { openHome, runBatch, runTokens } from "./direct_run.ts"
+import type { TinyFamily } from "./tiny_families.ts"
+import { openTinyModel, type TinyModel } from "./tiny_model.ts"
+
+/** What the suite is given. */
+export interface BackendUnderTest {
+  readonly test: DefineTest
+  readonly name: string
+  readonly backend: Backend
+  /** The reference backend. */
+  readonly oracle: Backend
+  /** Weight types to try; default: all that can be written. */
+  readonly types?: ReadonlyArray<QuantizableTypeName>
+  /** Largest error against the oracle, in standard deviations; default 1e-4, rounding of float32 sums. */
+  readonly tolerance?: (type: QuantizableTypeName) => number
+}
+
+interface Pair {
+  readonly model: Model
+  readonly device: Device
+  readonly oracle: Device
+}
+
+const families: ReadonlyArray<TinyFamily> = ["llama", "bamboo", "opt", "falcon", "qwen2", "qwen3", "smallthinker"]
+const allTypes: ReadonlyArray<QuantizableTypeName> = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"]
+const gated: TinyModel = { family: "llama", seed: 11, activation: "relu" }
+const ungated: TinyModel = { family: "opt", seed: 12 }
+const rowCountMax = 64
+const f32Tolerance = 1e-4
+
+/** Defines the tests of a backend: each operation and whole runs against the oracle, then what only a backend itself can promise. */
+export const backendContract = (given: BackendUnderTest): void => {
+  const tolerance = given.tolerance ?? (() => f32Tolerance)
+  const define = (sentence: string, spec: TinyModel, run: (pair: Pair) => Effect.Effect<void, unknown, Scope.Scope>) =>
+    given.test(`${given.name} ${sentence}`, () =>
+      Effect.runPromise(Effect.scoped(Effect.flatMap(openPair(given, spec), run)) as Effect.Effect<void, unknown>)
+    )
+
+  for (const family of families) {
+    define(`runs ${family} as the oracle does`, { family, seed: 1 }, (pair) => compareRuns(pair, tolerance("F32"), {}))
+  }
+  for (const type of given.types ?? allTypes) {
+    define(`runs ${type} weights as the oracle does, dense and confirming`, { ...gated, type }, (pair) =>
+      Effect.andThen(compareRuns(pair, tolerance(type), {}), compareRuns(pair, tolerance(type), { confirms: true }))
+    )
+    define(
+      `runs ${type} weights with down by neuron as the oracle does`,
+      { ...gated, type, downByNeuron: true },
+      (pair) => compareRuns(pair, tolerance(type), { confirms: true })
+    )
+  }
+  for (const [name, spec] of [
+    ["gated", gated],
+    ["ungated", ungated]
+  ] as const) {
+    define(`agrees with the oracle stage by stage (${name})`, { ...spec, shape: { ffnWidth: 75 } }, compareStages)
+    define(`counts only neurons that fire when it confirms (${name})`, spec, countWhenConfirming)
+    define(`gives the same FFN from two devices with half the neurons each (${name})`, spec, (pair) =>
+      compareSplit(given, pair)
+    )
+  }
+  define("agrees with itself at batch sizes 1, 7 and 64", gated, compareBatchSizes)
+  define("keeps the sessions of one batch apart", gated, compareSessions)
+  define("counts rows, bytes and neurons, and never back", gated, checkCounters)
+  define("rounds an F16 cache, slightly", gated, compareCacheTypes)
+  define("refuses a cache after its scope has closed", gated, checkCacheScope)
+}
+
+const openPair = Effect.fnUntraced(function* (given: BackendUnderTest, spec: TinyModel) {
+  const model = yield* openTinyModel(spec)
+  const options = { rowCountMax, sparse: true }
+  const device = yield* openHome(given.backend, model, options)
+  const oracle = yield* openHome(given.oracle, model, options)
+  return { model, device, oracle }
+})
+
+/** Seeded tokens: enough for three batches of 7 and a rest. */
+const tokensOf = (model: Model, count = 24): ReadonlyArray<number> => {
+  const random = randomFromSeed(99)
+  return Array.from({ length: count }, () => random.nextU32() % model.shape.vocabularySize)
+}
+
+const compareRuns = Effect.fnUntraced(function* (
+  { model, device, oracle }: Pair,
+  tolerance: number,
+  ffn: { readonly confirms?: boolean }
+) {
+  const tokens = tokensOf(model)
+  const actual = yield* runTokens(device, model, tokens, { rowCount: 7, ...ffn })
+  const expected = yield* runTokens(oracle, model, tokens, { rowCount: 7 })
+  checkClose(actual, expected, tolerance, "logits")
+})
+
+/** A seeded third of the neurons, other ones for every row. */
+const someNeurons = (model: Model, rowCount: number): NeuronSet => {
+  const random = randomFromSeed(7)
+  const active = new NeuronSet(model.shape.ffnWidth, rowCountMax)
+  active.reset(rowCount)
+  for (let row = 0; row < rowCount; row++) {
+    for (let neuron = 0; neuron < model.shape.ffnWidth; neuron++) {
+      if (random.nextU32() % 3 === 0) active.add(row, neuron)
+    }
+  }
+  return active
+}
+
+const openBatch = Effect.fnUntraced(function* (device: Device, tokens: ReadonlyArray<number>) {
+  const cache = yield* device.openCache(tokens.length, "f32")
+  const batch = new Batch(rowCountMax)
+  for (const [position, token] of tokens.entries()) batch.add(token, position, cache, true)
+  return batch
+})
+
+const copyHidden = ({ rowCount, width, values }: HiddenRows): Float32Array => values.slice(0, rowCount * width)
+
+/** The first block of one batch, every operation on its own. A partial that stays on the device is judged after merging. */
+const compareStages = Effect.fnUntraced(function* ({ model, device, oracle }: Pair) {
+  const tokens = tokensOf(model, 9)
+  const { ffnWidth } = model.shape
+  const active = someNeurons(model, tokens.length)
+  const nobody = new NeuronSet(ffnWidth, rowCountMax)
+  nobody.reset(tokens.length)
+  const ways = [
+    ["all neurons", undefined, false],
+    ["all neurons, confirming", undefined, true],
+    ["some neurons", active, false],
+    ["some neurons, confirming", active, true],
+    ["no neuron", nobody, false]
+  ] as const
+  for (const [what, set, confirms] of ways) {
+    const [ours, theirs] = [yield* openBatch(device, tokens), yield* openBatch(oracle, tokens)]
+    device.embed(ours)
+    oracle.embed(theirs)
+    const [hidden, expectedHidden] = [device.attend(ours, 0), oracle.attend(theirs, 0)]
+    checkClose(copyHidden(hidden), copyHidden(expectedHidden), f32Tolerance, "attend")
+
+    const [actual, expected] = [0, 0].map(() => new Float32Array(tokens.length * ffnWidth))
+    device.activations(0, hidden, actual!)
+    oracle.activations(0, expectedHidden, expected!)
+    checkClose(actual!, expected!, f32Tolerance, "activations")
+
+    const [partial, expectedPartial] = [
+      device.startFfn(0, hidden, set, confirms),
+      oracle.startFfn(0, expectedHidden, set, confirms)
+    ]
+    device.mergeFfn(0, [partial])
+    oracle.mergeFfn(0, [expectedPartial])
+    checkClose(device.logits(ours).slice(), oracle.logits(theirs).slice(), f32Tolerance, what)
+  }
+})
+
+const countWhenConfirming = Effect.fnUntraced(function* ({ model, device }: Pair) {
+  const tokens = tokensOf(model, 5)
+  const batch = yield* openBatch(device, tokens)
+  device.embed(batch)
+  const hidden = device.attend(batch, 0)
+  const activations = new Float32Array(tokens.length * model.shape.ffnWidth)
+  device.activations(0, hidden, activations)
+  const firing = activations.filter((activation) => activation !== 0).length
+  check(firing > 0 && firing < activations.length, `${firing} of ${activations.length} neurons fire: no test`)
+
+  const atStart = device.counters()
+  device.startFfn(0, hidden, undefined, true).wait()
+  const confirmed = device.counters()
+  device.startFfn(0, hidden, undefined, false).wait()
+  const dense = device.counters()
+  const computed = confirmed.neuronComputedCount - atStart.neuronComputedCount
+  check(computed === firing, `${computed} neurons were computed, ${firing} fire`)
+  const denseComputed = dense.neuronComputedCount - confirmed.neuronComputedCount
+  check(
+    denseComputed === activations.length,
+    `${denseComputed} of ${activations.length} neurons were computed when dense`
+  )
+})
+
+/** Even neurons on the home, odd ones on a second device of the same kind. */
+const compareSplit = Effect.fnUntraced(function* ({ backend }: BackendUnderTest, { model, oracle }: Pair) {
+  const { blockCount, ffnWidth } = model.shape
+  const wordCount = Math.ceil(ffnWidth / 32)
+  const shares = [0x55555555, 0xaaaaaaaa].map((bits) => new Uint32Array(wordCount).fill(bits))
+  const [home, other] = yield* Effect.forEach(shares, (share, index) =>
+    backend.open({
+      model,
+      shares: Array.from({ length: blockCount }, () => share),
+      home: index === 0,
+      rowCountMax,
+      sparse: true,
+      announce: () => {}
+    })
+  )
+  const parts = [0, 1].map(() => new NeuronSet(ffnWidth, rowCountMax))
+  const everything = new NeuronSet(ffnWidth, rowCountMax)
+  const tokens = tokensOf(model)
+  const expected = yield* runTokens(oracle, model, tokens, { rowCount: 7 })
+  for (const confirms of [false, true]) {
+    const partials = (block: number, hidden: HiddenRows) => {
+      everything.reset(hidden.rowCount)
+      everything.fill()
+      return [home!, other!].map((device, index) => {
+        parts[index]!.intersect(everything, shares[index]!)
+        return device.startFfn(block, hidden, parts[index]!, confirms)
+      })
+    }
+    const actual = yield* runTokens(home!, model, tokens, { rowCount: 7, partials })
+    checkClose(actual, expected, f32Tolerance, `logits, confirms = ${confirms}`)
+  }
+})
+
+const compareBatchSizes = Effect.fnUntraced(function* ({ model, device }: Pair) {
+  const tokens = tokensOf(model, 64)
+  const expected = yield* runTokens(device, model, tokens, { rowCount: 64 })
+  for (const rowCount of [1, 7]) {
+    const actual = yield* runTokens(device, model, tokens, { rowCount })
+    checkClose(actual, expected, f32Tolerance, `logits at batch size ${rowCount}`)
+  }
+})
+
+/** Two sessions, interleaved row by row in one batch, against each in batches of its own. */
+const compareSessions = Effect.fnUntraced(function* ({ model, device }: Pair) {
+  const { blockCount, vocabularySize } = model.shape
+  const tokens = tokensOf(model, 16)
+  const texts = [tokens.slice(0, 9), tokens.slice(9)]
+  const caches = yield* Effect.forEach(texts, (text) => device.openCache(text.length, "f32"))
+  const batch = new Batch(rowCountMax)
+  const rowsOf: ReadonlyArray<Array<number>> = [[], []]
+  for (let position = 0; position < 9; position++) {
+    for (const [session, text] of texts.entries()) {
+      const token = text[position]
+      if (token !== undefined) rowsOf[session]!.push(batch.add(token, position, caches[session]!, true))
+    }
+  }
+  const together = runBatch(device, blockCount, batch).slice()
+  for (const [session, text] of texts.entries()) {
+    const alone = yield* runTokens(device, model, text, { rowCount: 9 })
+    const actual = new Float32Array(alone.length)
+    for (const [position, row] of rowsOf[session]!.entries()) {
+      actual.set(together.subarray(row * vocabularySize, (row + 1) * vocabularySize), position * vocabularySize)
+    }
+    checkClose(actual, alone, f32Tolerance, `logits of session ${session}`)
+  }
+})
+
+const checkCounters = Effect.fnUntraced(function* ({ model, device }: Pair) {
+  const tokens = tokensOf(model, 8)
+  let before = device.counters()
+  for (const confirms of [false, true]) {
+    yield* runTokens(device, model, tokens, { rowCount: 4, confirms })
+    const after = device.counters()
+    for (const [name, value] of Object.entries(after)) {
+      const earlier = before[name as keyof typeof before]
+      check(value > earlier, `${name} went from ${earlier} to ${value}`)
+    }
+    check(after.rowCount - before.rowCount === tokens.length, `${after.rowCount - before.rowCount} rows were counted`)
+    const neurons = after.neuronCount - before.neuronCount
+    const expected = tokens.length * model.shape.blockCount * model.shape.ffnWidth
+    check(neurons === expected, `${neurons} neurons were counted, not ${expected}`)
+    check(after.weightBytes - before.weightBytes > after.ffnBytes - before.ffnBytes, "only FFN bytes were counted")
+    before = after
+  }
+})
+
+const compareCacheTypes = Effect.fnUntraced(function* ({ model, device }: Pair) {
+  const tokens = tokensOf(model)
+  const exact = yield* runTokens(device, model, tokens, { rowCount: 7, cacheType: "f32" })
+  const rounded = yield* runTokens(device, model, tokens, { rowCount: 7, cacheType: "f16" })
+  checkClose(rounded, exact, 1e-2, "logits with an F16 cache")
+  check(
+    rounded.some((logit, i) => logit !== exact[i]),
+    "the cache types give equal logits: F16 was not rounded"
+  )
+})
+
+const checkCacheScope = Effect.fnUntraced(function* ({ model, device }: Pair) {
+  const batch = yield* Effect.scoped(openBatch(device, tokensOf(model, 3)))
+  let refused = false
+  try {
+    runBatch(device, model.shape.blockCount, batch)
+  } catch {
+    refused = true
+  }
+  check(refused, "a batch ran in a closed cache")
+})

@@ -1,0 +1,66 @@
+// How does one device run rows without an engine around it?
+import { Effect, type Scope } from "effect"
+import type { Backend, CacheType, Device, FfnPartial } from "../backend.ts"
+import { Batch, type HiddenRows } from "../batch.ts"
+import type { Model } from "../model/model.ts"
+import type { NeuronSet } from "../neuron_set.ts"
+
+/** Opens the only device of a model: home to every neuron. */
+export const openHome = (
+  backend: Backend,
+  model: Model,
+  options: { readonly rowCountMax: number; readonly sparse: boolean }
+): Effect.Effect<Device, Effect.Error<ReturnType<Backend["open"]>>, Scope.Scope> =>
+  backend.open({
+    model,
+    shares: model.blocks.map(() => "all" as const),
+    home: true,
+    announce: () => {},
+    ...options
+  })
+
+/** How the FFN of a direct run is computed. */
+export interface DirectFfn {
+  readonly confirms?: boolean
+  /** Candidates of a block; undefined means all neurons. */
+  readonly select?: (block: number, hidden: HiddenRows) => NeuronSet | undefined
+  /** Computes the FFN instead, on any number of devices. */
+  readonly partials?: (block: number, hidden: HiddenRows) => ReadonlyArray<FfnPartial>
+}
+
+/** Runs a batch through every block of the home. Returns f32[logit_count, vocabulary_size], valid until the next batch. */
+export const runBatch = (home: Device, blockCount: number, batch: Batch, ffn: DirectFfn = {}): Float32Array => {
+  home.embed(batch)
+  for (let block = 0; block < blockCount; block++) {
+    const hidden = home.attend(batch, block)
+    const partials = ffn.partials?.(block, hidden) ?? [
+      home.startFfn(block, hidden, ffn.select?.(block, hidden), ffn.confirms ?? false)
+    ]
+    home.mergeFfn(block, partials)
+  }
+  return home.logits(batch)
+}
+
+/**
+ * Runs tokens from position 0 in batches of at most `rowCount` rows, in a cache of its own.
+ *
+ * Returns a copy of the logits at every position: f32[token_count, vocabulary_size].
+ */
+export const runTokens = Effect.fnUntraced(function* (
+  home: Device,
+  model: Model,
+  tokens: ReadonlyArray<number>,
+  options: { readonly rowCount: number; readonly cacheType?: CacheType } & DirectFfn
+) {
+  const { vocabularySize, blockCount } = model.shape
+  const cache = yield* home.openCache(tokens.length, options.cacheType ?? "f32")
+  const batch = new Batch(options.rowCount)
+  const logits = new Float32Array(tokens.length * vocabularySize)
+  for (let start = 0; start < tokens.length; start += options.rowCount) {
+    batch.clear()
+    const end = Math.min(start + options.rowCount, tokens.length)
+    for (let position = start; position < end; position++) batch.add(tokens[position]!, position, cache, true)
+    logits.set(runBatch(home, blockCount, batch, options), start * vocabularySize)
+  }
+  return logits
+}, Effect.scoped)

@@ -1,0 +1,33 @@
+/**
+ * The reference backend: every operation as its formula, in plain TypeScript.
+ *
+ * Weights are dequantized to f32 once, products are summed in f64. It is what faster backends are compared with, and it runs wherever
+ * JavaScript does.
+ *
+ * @example
+ * ```ts
+ * const engine = Engine.layer({ model: "model.gguf", backends: [reference()] })
+ * ```
+ */
+import { totalmem } from "node:os"
+import { type Backend, definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
+import { Effect, Schema } from "effect"
+import { openDevice } from "./device.ts"
+
+const backend: Backend = {
+  facts: Effect.sync(() => ({ name: "reference", memoryBytes: totalmem() })),
+  open: openDevice
+}
+
+const plugin = definePlugin({
+  kind: "backend",
+  name: "reference",
+  module: import.meta.url,
+  options: Schema.Struct({}),
+  make: () => backend
+})
+
+export default plugin
+
+/** The reference backend, for an engine to open. */
+export const reference = (): PluginUse<"backend"> => usePlugin(plugin)

@@ -1,0 +1,84 @@
+// Goal: oracle_top_k names the k largest activations of every row, ties going to the lowest ids, zeros to nobody.
+// Method: a probe that answers with seeded numbers, against sorting them.
+import { expect, test } from "bun:test"
+import { type Model, NeuronSet } from "@powerinfer/core"
+import plugin, { type OracleTopKOptions } from "@powerinfer/predictor-oracle-top-k"
+import { Effect } from "effect"
+import { randomFromSeed } from "../../../core/sampler/random.ts"
+import { kthLargest } from "../../../plugins/predictors/oracle_top_k/largest.ts"
+
+/** Selects one batch whose activations are `rows`. */
+const select = async (
+  options: OracleTopKOptions,
+  rows: ReadonlyArray<ReadonlyArray<number>>
+): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+  const ffnWidth = rows[0]!.length
+  const model = { shape: { ffnWidth } } as Model
+  const probe = { activations: (_block: number, _hidden: unknown, into: Float32Array) => into.set(rows.flat()) }
+  const opened = plugin.make(options).open({ model, probe, rowCountMax: rows.length + 1 })
+  const selector = await Effect.runPromise(Effect.scoped(opened))
+  const active = new NeuronSet(ffnWidth, rows.length + 1)
+  active.reset(rows.length)
+  selector.select(0, { rowCount: rows.length, width: 1, values: new Float32Array(rows.length) }, active)
+  return rows.map((row, index) => row.map((_, neuron) => neuron).filter((neuron) => active.has(index, neuron)))
+}
+
+test("oracle_top_k names the largest by magnitude", async () => {
+  expect(await select({ k: 2 }, [[1, -5, 2, 3, 0]])).toEqual([[1, 3]])
+})
+
+test("oracle_top_k gives ties to the lowest ids", async () => {
+  expect(await select({ k: 3 }, [[2, -2, 5, 2, 2]])).toEqual([[0, 1, 2]])
+})
+
+test("oracle_top_k never names a zero", async () => {
+  expect(
+    await select({ k: 4 }, [
+      [0, 1, -0, 0, 7],
+      [0, 0, 0, 0, 0]
+    ])
+  ).toEqual([[1, 4], []])
+})
+
+test("oracle_top_k rounds a share up, and k down to what there is", async () => {
+  const row = [1, 2, 3, 4, 5]
+  expect(await select({ share: 0.21 }, [row])).toEqual([[3, 4]])
+  expect(await select({}, [row])).toEqual([[4]])
+  expect(await select({ k: 9 }, [row])).toEqual([[0, 1, 2, 3, 4]])
+})
+
+for (let seed = 1; seed <= 30; seed++) {
+  test(`oracle_top_k equals sorting by magnitude, then id (seed ${seed})`, async () => {
+    const random = randomFromSeed(seed)
+    const ffnWidth = [1, 7, 31, 32, 33, 64, 65, 200][seed % 8]!
+    // Few different values: many ties, many zeros.
+    const row = () => Array.from({ length: ffnWidth }, () => (random.nextU32() % 9) - 4)
+    const rows = [row(), row(), row()]
+    const k = 1 + (random.nextU32() % ffnWidth)
+    const expected = rows.map((values) =>
+      values
+        .map((value, neuron) => ({ magnitude: Math.abs(value), neuron }))
+        .filter(({ magnitude }) => magnitude > 0)
+        .toSorted((a, b) => b.magnitude - a.magnitude || a.neuron - b.neuron)
+        .slice(0, k)
+        .map(({ neuron }) => neuron)
+        .toSorted((a, b) => a - b)
+    )
+    expect(await select({ k }, rows)).toEqual(expected)
+  })
+
+  test(`kthLargest() equals sorting, for every k (seed ${seed})`, () => {
+    const random = randomFromSeed(seed)
+    const values = Float32Array.from({ length: 1 + (seed % 40) }, () => random.nextU32() % (seed % 2 === 0 ? 5 : 1000))
+    const sorted = values.toSorted().toReversed()
+    for (let k = 1; k <= values.length; k++) expect(kthLargest(values.slice(), values.length, k)).toBe(sorted[k - 1]!)
+  })
+}
+
+test("kthLargest() ends on sorted, reversed and constant values, and on NaN", () => {
+  const ascending = Float32Array.from({ length: 1000 }, (_, i) => i)
+  expect(kthLargest(ascending.slice(), 1000, 10)).toBe(990)
+  expect(kthLargest(ascending.toReversed(), 1000, 10)).toBe(990)
+  expect(kthLargest(new Float32Array(1000).fill(3), 1000, 500)).toBe(3)
+  kthLargest(new Float32Array(1000).fill(Number.NaN), 1000, 500)
+})
