@@ -1,0 +1,44 @@
+// Which of the active neurons does each device compute?
+import { NeuronSet } from "../neuron_set.ts"
+import type { PlacementPlan } from "../placement.ts"
+
+/** A device's part of a batch: a set, "every" (all neurons of all rows), or "none" (nothing to start). */
+export type DeviceNeurons = NeuronSet | "every" | "none"
+
+/**
+ * Divides one block's active neurons between the devices of a plan.
+ *
+ * - `active`   the selected neurons, or "every"
+ * - `into`     [device_count], overwritten; the sets are reused by the next call
+ */
+export type DivideNeurons = (
+  block: number,
+  rowCount: number,
+  active: NeuronSet | "every",
+  into: Array<DeviceNeurons>
+) => void
+
+/** Prepares the sets that a plan needs: none if every block lives on one device, which then gets the selection as it is. */
+export const openDivision = (plan: PlacementPlan, ffnWidth: number, rowCountMax: number): DivideNeurons => {
+  const divided = plan.shares.some((block) => block.some((share) => typeof share !== "string"))
+  const deviceCount = plan.shares[0]?.length ?? 0
+  const parts = divided ? Array.from({ length: deviceCount }, () => new NeuronSet(ffnWidth, rowCountMax)) : []
+  const everyNeuron = new NeuronSet(ffnWidth, divided ? rowCountMax : 0)
+  everyNeuron.rowCount = everyNeuron.rowCountMax
+  everyNeuron.fill()
+
+  return (block, rowCount, active, into) => {
+    const shares = plan.shares[block]!
+    for (let device = 0; device < shares.length; device++) {
+      const share = shares[device]!
+      if (share === "all") into[device] = active
+      else if (share === "none") into[device] = "none"
+      else {
+        everyNeuron.rowCount = rowCount
+        const part = parts[device]!
+        part.intersect(active === "every" ? everyNeuron : active, share)
+        into[device] = part
+      }
+    }
+  }
+}

@@ -1,0 +1,55 @@
+// Every way in which opening or using an engine can fail, and how such an error crosses from the worker.
+import { Schema } from "effect"
+import { BackendFailure, NotEnoughMemory } from "../backend.ts"
+import { ggufErrors } from "../gguf/gguf_error.ts"
+import { modelErrors } from "../model/model_error.ts"
+import { PlacementImpossible } from "../placement.ts"
+import { PluginUnavailable } from "../plugin.ts"
+import { PredictorMismatch } from "../predictor.ts"
+import { BiasOutsideVocabulary, UnusableLogits } from "../sampler/sampler.ts"
+import { tokenizerErrors } from "../tokenizer/tokenizer_error.ts"
+import { InvalidRequest, PromptTooLong, SessionBusy } from "./request.ts"
+import { NoChatTemplate } from "./runner.ts"
+
+/** The worker died or threw something that is no typed error: a defect of the engine or of a plugin. */
+export class EngineDefect extends Schema.TaggedError<EngineDefect>()("EngineDefect", { detail: Schema.String }) {
+  override get message() {
+    return `The engine failed: ${this.detail}; this is a defect of the engine or of a plugin, please report it`
+  }
+}
+
+/** All of them, as a Schema: what crosses from the worker, and what `EngineError` means. */
+export const EngineErrors = Schema.Union([
+  ...ggufErrors,
+  ...modelErrors,
+  ...tokenizerErrors,
+  PluginUnavailable,
+  PlacementImpossible,
+  PredictorMismatch,
+  BackendFailure,
+  NotEnoughMemory,
+  NoChatTemplate,
+  InvalidRequest,
+  PromptTooLong,
+  SessionBusy,
+  BiasOutsideVocabulary,
+  UnusableLogits,
+  EngineDefect
+])
+
+export type EngineError = typeof EngineErrors.Type
+
+/** Plain data for postMessage. */
+export type EncodedEngineError = typeof EngineErrors.Encoded
+
+const isEngineError = Schema.is(EngineErrors)
+
+/** Typed errors stay what they are; anything else becomes an `EngineDefect`. */
+export const toEngineError = (error: unknown): EngineError =>
+  isEngineError(error)
+    ? error
+    : new EngineDefect({ detail: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+
+export const encodeEngineError = (error: unknown): EncodedEngineError =>
+  Schema.encodeSync(EngineErrors)(toEngineError(error))
+export const decodeEngineError = (encoded: EncodedEngineError): EngineError => Schema.decodeSync(EngineErrors)(encoded)

@@ -1,0 +1,48 @@
+// One forward pass: a batch of rows through every block.
+import type { FfnPartial } from "../backend.ts"
+import type { Batch } from "../batch.ts"
+import { NeuronSet } from "../neuron_set.ts"
+import type { DeviceNeurons } from "./divide.ts"
+import type { OpenPlan } from "./open_plan.ts"
+
+/** Runs a batch through every block. Returns f32[logit_count, vocabulary_size], valid until the next batch; undefined if interrupted between blocks. */
+export type Forward = (batch: Batch, interrupted?: () => boolean) => Float32Array | undefined
+
+/** Prepares the buffers of the token loop, which then allocates nothing of its own. */
+export const openForward = (plan: OpenPlan): Forward => {
+  const { devices, home, homeIndex, selector, model } = plan
+  const selected = new NeuronSet(model.shape.ffnWidth, plan.rowCountMax)
+  const nothing = new NeuronSet(model.shape.ffnWidth, plan.rowCountMax)
+  const neurons: Array<DeviceNeurons> = devices.map(() => "none")
+  const partials: Array<FfnPartial> = []
+
+  return (batch, interrupted) => {
+    const dense = selector.exact && batch.rowCount > plan.sparseRowCountMax
+    const confirms = plan.confirms && !dense
+    home.embed(batch)
+    for (let block = 0; block < model.shape.blockCount; block++) {
+      if (interrupted?.()) return undefined
+      const hidden = home.attend(batch, block)
+      let active: NeuronSet | "every" = "every"
+      if (selector.proposes === "some" && !dense) {
+        selected.reset(batch.rowCount)
+        selector.select(block, hidden, selected)
+        active = selected
+      }
+      plan.divide(block, batch.rowCount, active, neurons)
+      // Every share starts before any is merged: the devices work at the same time. The home always takes part: it adds down's bias.
+      partials.length = 0
+      for (let device = 0; device < devices.length; device++) {
+        let part = neurons[device]!
+        if (part === "none") {
+          if (device !== homeIndex) continue
+          nothing.rowCount = batch.rowCount
+          part = nothing
+        }
+        partials.push(devices[device]!.startFfn(block, hidden, part === "every" ? undefined : part, confirms))
+      }
+      home.mergeFfn(block, partials)
+    }
+    return home.logits(batch)
+  }
+}

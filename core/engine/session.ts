@@ -1,0 +1,35 @@
+// A conversation's place in the model: a KV cache and the tokens whose keys and values are in it.
+import { Effect } from "effect"
+import type { CacheType } from "../backend.ts"
+import type { CacheId } from "../batch.ts"
+import type { OpenPlan } from "./open_plan.ts"
+
+export interface SessionOptions {
+  /** Positions the session holds, prompt and answer together; default: what the model was made for. */
+  readonly contextLength?: number
+  readonly cacheType?: CacheType
+}
+
+export interface SessionState {
+  readonly cache: CacheId
+  readonly contextLength: number
+  /** Tokens at positions 0 .. length - 1 of the cache. A later prompt that begins with them is not computed again. */
+  readonly tokens: Array<number>
+  busy: boolean
+}
+
+/** Allocates the session's KV cache, freed with the scope. */
+export const openSession = Effect.fnUntraced(function* (plan: OpenPlan, options: SessionOptions) {
+  const contextLength = options.contextLength ?? plan.model.shape.contextLength
+  const cache = yield* plan.home.openCache(contextLength, options.cacheType ?? "f16")
+  const session: SessionState = { cache, contextLength, tokens: [], busy: false }
+  return session
+})
+
+/** Keeps what the prompt has in common with the cache; returns how many of its tokens need not be computed again: at least one must be, for its logits. */
+export const keepCommonPrefix = (session: SessionState, prompt: ReadonlyArray<number>): number => {
+  let kept = 0
+  while (kept < session.tokens.length && kept < prompt.length - 1 && session.tokens[kept] === prompt[kept]) kept++
+  session.tokens.length = kept
+  return kept
+}

@@ -1,0 +1,147 @@
+// Where is the native library of this version, and if it is nowhere, where is it to be built?
+import { createHash } from "node:crypto"
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { homedir } from "node:os"
+import { dirname, join, relative, sep } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Effect } from "effect"
+import { buildLibrary, type Environment, libraryFileName } from "./build.ts"
+import { NativeLibraryError } from "./library.ts"
+import { makeOnce } from "./make_once.ts"
+
+/** A library's path and what led there. */
+export interface LocatedLibrary {
+  readonly path: string
+  readonly origin: "environment" | "package" | "cache" | "built"
+}
+
+/** What may be told otherwise than by the surroundings. */
+export interface LocateOptions {
+  /** Instead of `process.env`. */
+  readonly environment?: Environment
+  /** The directory of the library's CMakeLists.txt; by default that of this checkout. */
+  readonly sources?: string
+  /** One line for people when a build begins; by default to standard error. */
+  readonly announce?: (line: string) => void
+}
+
+/** The package that brings the library built, where one is installed. */
+const platformPackage = `@powerinfer/native-${process.platform}-${process.arch}`
+
+/**
+ * Finds the library, or builds it.
+ *
+ * In this order: the file that POWERINFER_LIBRARY names; the platform's package; the cached build of exactly these sources, in `build/native` of
+ * the checkout or in `$XDG_CACHE_HOME/powerinfer/native`; a build made now, into the first of the two that can be written. Of several
+ * processes or threads that need one at the same time, one builds and the others wait for it.
+ *
+ * - cost   warm about 5 ms: reads the sources for their hash and starts no process; a build takes about a minute, once
+ * - fails  with `NativeLibraryError` if there is nothing to load and nothing to build from, or the build fails
+ */
+export const locateLibrary = Effect.fnUntraced(function* (
+  options: LocateOptions = {}
+): Effect.fn.Return<LocatedLibrary, NativeLibraryError> {
+  const environment = options.environment ?? process.env
+  const named = environment["POWERINFER_LIBRARY"]
+  if (named) {
+    if (existsSync(named)) return { path: named, origin: "environment" }
+    return yield* new NativeLibraryError({
+      path: named,
+      reason: "POWERINFER_LIBRARY names it, but there is no such file",
+      remedy: "correct the variable, or unset it to have the library built"
+    })
+  }
+
+  const packaged = packagedLibrary()
+  if (packaged !== undefined) return { path: packaged, origin: "package" }
+
+  const sources = options.sources ?? fileURLToPath(new URL("../../native", import.meta.url))
+  if (!existsSync(join(sources, "CMakeLists.txt"))) {
+    return yield* new NativeLibraryError({
+      path: libraryFileName,
+      reason: `the package ${platformPackage} is not installed, and there are no sources to build it from in ${sources}`,
+      remedy: `install ${platformPackage}, or set POWERINFER_LIBRARY`
+    })
+  }
+  const key = buildKey(sources, environment)
+  const directories = buildDirectories(sources, environment).map(({ directory, writable }) => ({
+    directory: join(directory, key),
+    writable
+  }))
+  for (const { directory } of directories) {
+    const cached = join(directory, libraryFileName)
+    if (existsSync(cached)) return { path: cached, origin: "cache" }
+  }
+  const { directory } = directories.find(({ writable }) => writable) ?? directories.at(-1)!
+  const path = join(directory, libraryFileName)
+  const announce = options.announce ?? ((line: string) => console.error(line))
+  const built = yield* makeOnce({
+    lock: `${directory}.lock`,
+    isMade: () => existsSync(path),
+    make: Effect.suspend(() => {
+      announce(`building the native library, once for this version: ${directory}`)
+      return buildLibrary({ sources, directory, environment })
+    }),
+    onWait: () => announce(`waiting for another process to build the native library: ${directory}`)
+  })
+  return { path, origin: built ? "built" : "cache" }
+})
+
+const packagedLibrary = (): string | undefined => {
+  try {
+    const manifest = createRequire(import.meta.url).resolve(`${platformPackage}/package.json`)
+    const library = join(dirname(manifest), libraryFileName)
+    return existsSync(library) ? library : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A checkout's own build directory, if it may be written; else, and always as the second place to look, the user's cache. */
+const buildDirectories = (sources: string, environment: Environment) => {
+  const checkout = dirname(sources)
+  // An installed package is not ours to write into.
+  const writable = !sources.split(sep).includes("node_modules") && isWritable(checkout)
+  return [
+    { directory: join(checkout, "build", "native"), writable },
+    { directory: join(cacheHome(environment), "powerinfer", "native"), writable: true }
+  ]
+}
+
+/** The user's cache directory (XDG Base Directory Specification). */
+export const cacheHome = (environment: Environment = process.env): string =>
+  environment["XDG_CACHE_HOME"] || join(homedir(), ".cache")
+
+const isWritable = (directory: string): boolean => {
+  try {
+    accessSync(directory, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Names a build by everything that was asked of it: sources, compiler, flags, platform. The compiler counts as the user names it, not as it is
+ * installed: a built library stays good when a compiler is updated or removed.
+ */
+const buildKey = (sources: string, environment: Environment): string => {
+  const hash = createHash("sha256")
+  const part = (bytes: string | Uint8Array) => hash.update(`${bytes.length}:`).update(bytes)
+  for (const asked of ["CXX", "CXXFLAGS", "LDFLAGS"]) part(environment[asked] ?? "")
+  part(`${process.platform}-${process.arch}`)
+  for (const file of sourceFiles(sources)) {
+    part(relative(sources, file))
+    part(readFileSync(file))
+  }
+  return hash.digest("hex").slice(0, 16)
+}
+
+/** Everything the library is made of, in a fixed order. Its tests are not part of it. */
+const sourceFiles = (sources: string): ReadonlyArray<string> =>
+  readdirSync(sources, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !relative(sources, file).startsWith(`test${sep}`))
+    .sort()

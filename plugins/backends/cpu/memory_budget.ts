@@ -1,0 +1,32 @@
+// Does what is about to be allocated fit?
+import { Effect, type Scope } from "effect"
+import { NotEnoughMemory } from "@powerinfer/core"
+
+/** Bytes that one device may use. What is reserved is given back when its scope closes. */
+export interface MemoryBudget {
+  readonly availableBytes: () => number
+  readonly reserve: (purpose: string, neededBytes: number) => Effect.Effect<void, NotEnoughMemory, Scope.Scope>
+}
+
+/**
+ * A budget of `limitBytes`. Counted here and not asked of the system each time: memory that nobody has touched yet still looks free to it, and
+ * a KV cache is touched little by little.
+ */
+export const openMemoryBudget = (limitBytes: number): MemoryBudget => {
+  let reservedBytes = 0
+  const availableBytes = () => Math.max(0, limitBytes - reservedBytes)
+  const reserve = (purpose: string, neededBytes: number) =>
+    Effect.asVoid(
+      Effect.acquireRelease(
+        Effect.suspend(() => {
+          if (neededBytes > availableBytes()) {
+            return Effect.fail(new NotEnoughMemory({ purpose, neededBytes, availableBytes: availableBytes() }))
+          }
+          reservedBytes += neededBytes
+          return Effect.void
+        }),
+        () => Effect.sync(() => void (reservedBytes -= neededBytes))
+      )
+    )
+  return { availableBytes, reserve }
+}

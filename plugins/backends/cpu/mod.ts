@@ -1,0 +1,37 @@
+/**
+ * The CPU as a device: the kernels of libpowerinfer on this machine's cores, reading the model's file in place.
+ *
+ * @example
+ * ```ts
+ * import { cpu } from "@powerinfer/backend-cpu"
+ *
+ * const backend = cpu({ threads: 4 })
+ * ```
+ */
+import { type Backend, definePlugin, type PluginUse, readMachine, usePlugin } from "@powerinfer/core"
+import { Effect } from "effect"
+import { backendFailure } from "./failures.ts"
+import { openCpuDevice } from "./open_device.ts"
+import { CpuOptions } from "./options.ts"
+
+export { type BandwidthOptions, measureBandwidth } from "./cpu.ts"
+export { CpuOptions } from "./options.ts"
+
+const plugin = definePlugin({
+  kind: "backend",
+  name: "cpu",
+  module: import.meta.url,
+  options: CpuOptions,
+  make: (options): Backend => ({
+    facts: readMachine.pipe(
+      Effect.map(({ memoryBytes }) => ({ name: "cpu", memoryBytes })),
+      Effect.mapError(({ message }) => backendFailure(message))
+    ),
+    open: (context) => openCpuDevice(options, context)
+  })
+})
+
+export default plugin
+
+/** The CPU backend with these options, for an engine to open. */
+export const cpu = (options: Partial<CpuOptions> = {}): PluginUse<"backend"> => usePlugin(plugin, options)

@@ -1,0 +1,146 @@
+// How does a model come onto the CPU? Everything that can fail does so here, once.
+import {
+  attemptGguf,
+  type CacheType,
+  type Device,
+  type DeviceContext,
+  estimateMemory,
+  inverseFrequencies,
+  type Model,
+  readMachineFrom,
+  readTensor,
+  tensorTypes
+} from "@powerinfer/core"
+import { Effect } from "effect"
+import { type Cpu, openCpu, openHandle } from "./cpu.ts"
+import { openDataPlane } from "./device.ts"
+import { backendFailure, openFailure } from "./failures.ts"
+import { type MemoryBudget, openMemoryBudget } from "./memory_budget.ts"
+import { nativeShape } from "./native_shape.ts"
+import type { CpuOptions } from "./options.ts"
+import { findOrMakeRepacked, planRepackedDown } from "./repacked_down.ts"
+import type { RepackedLayout } from "./repacked_file.ts"
+import { Role, roleBindings } from "./roles.ts"
+
+/** POWERINFER_CACHE_x */
+const cacheNumbers: { readonly [Type in CacheType]: number } = { f16: 0, f32: 1 }
+
+/**
+ * Maps the model's files, binds its tensors and allocates the workspace; all of it is given back when the scope closes.
+ *
+ * - fails  with `BackendFailure` (no native library, an instruction set this CPU lacks, a file that cannot be mapped, a tensor the library
+ *          refuses), `NotEnoughMemory`
+ */
+export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, context: DeviceContext) {
+  const { model, rowCountMax } = context
+  const biased = model.blocks.findIndex(({ gate }) => gate?.bias !== undefined)
+  if (biased !== -1) return yield* backendFailure(`block ${biased} has a bias on its gate, which no kernel adds`)
+
+  const cpu = yield* openCpu(options)
+  const budget = openMemoryBudget(options.memoryLimitBytes ?? readMachineFrom(cpu.native).memoryAvailableBytes)
+  const repacked = context.sparse ? yield* planRepackedDown(cpu, model) : undefined
+  const modelBytes = bytesBesidesCaches(model, rowCountMax) + (repacked?.sizeBytes ?? 0)
+  yield* budget.reserve("weights and workspace", modelBytes)
+
+  const files = yield* Effect.forEach(model.gguf.files, ({ path }) => mapFile(cpu, path))
+  const wanted = { purpose: "the workspace", neededBytes: modelBytes, availableBytes: budget.availableBytes() }
+  const handle = yield* openHandle(
+    cpu.native,
+    "powerinfer_model_open",
+    (out) => cpu.native.symbols.powerinfer_model_open(cpu.handle, nativeShape(model.shape, rowCountMax), out),
+    (opened) => cpu.native.symbols.powerinfer_model_close(opened)
+  ).pipe(Effect.mapError((failed) => openFailure(failed, wanted)))
+
+  yield* bindTensors(cpu, handle, model, files)
+  if (repacked !== undefined) {
+    const path = yield* findOrMakeRepacked({ cpu, model, files, announce: context.announce }, repacked)
+    yield* bindRepacked(cpu, handle, model, repacked, yield* mapFile(cpu, path))
+  }
+  yield* setRope(cpu, handle, model)
+  const { failed, symbols } = cpu.native
+  const status = symbols.powerinfer_model_ready(handle)
+  if (status < 0) return yield* openFailure(failed("powerinfer_model_ready", status), wanted)
+
+  const { home } = context
+  const dataPlane = openDataPlane({ native: cpu.native, handle, shape: model.shape, rowCountMax, home })
+  const device: Device = { ...dataPlane, openCache: cacheOpener(cpu, handle, model, budget) }
+  return device
+})
+
+const bytesBesidesCaches = (model: Model, rowCountMax: number): number =>
+  estimateMemory(model, { contextLength: 0, cacheType: "f16", rowCountMax, sparse: false }).totalBytes
+
+const cacheBytes = (model: Model, contextLength: number, cacheType: CacheType): number =>
+  estimateMemory(model, { contextLength, cacheType, rowCountMax: 0, sparse: false }).cacheBytes
+
+const mapFile = ({ native }: Cpu, path: string) => {
+  const bytes = new TextEncoder().encode(path)
+  return openHandle(
+    native,
+    "powerinfer_file_open",
+    (out) => native.symbols.powerinfer_file_open(bytes, bytes.length, out),
+    (file) => native.symbols.powerinfer_file_close(file)
+  ).pipe(Effect.mapError(({ reason }) => backendFailure(reason)))
+}
+
+const bindTensors = Effect.fnUntraced(function* (
+  { native }: Cpu,
+  handle: number,
+  model: Model,
+  files: ReadonlyArray<number>
+) {
+  for (const { role, block, tensor } of roleBindings(model)) {
+    const [width = 1, ...counts] = tensor.shape
+    const rows = counts.reduce((product, count) => product * count, 1)
+    const file = files[tensor.file]!
+    const type = tensorTypes[tensor.type].id
+    const status = native.symbols.powerinfer_model_bind(handle, role, block, file, tensor.offset, type, width, rows)
+    if (status < 0) {
+      return yield* backendFailure(`${tensor.name}: ${native.failed("powerinfer_model_bind", status).reason}`)
+    }
+  }
+})
+
+const bindRepacked = Effect.fnUntraced(function* (
+  { native }: Cpu,
+  handle: number,
+  model: Model,
+  layout: RepackedLayout,
+  file: number
+) {
+  const { ffnWidth, hiddenWidth } = model.shape
+  for (const [block, offset] of layout.offsets.entries()) {
+    if (offset === undefined) continue
+    const type = tensorTypes[model.blocks[block]!.down.weight.type].id
+    const role = Role.downRepacked
+    const status = native.symbols.powerinfer_model_bind(handle, role, block, file, offset, type, ffnWidth, hiddenWidth)
+    if (status < 0) return yield* backendFailure(native.failed("powerinfer_model_bind", status).reason)
+  }
+})
+
+const setRope = Effect.fnUntraced(function* ({ native }: Cpu, handle: number, model: Model) {
+  if (model.shape.positions.kind !== "rope") return
+  const { ropeFactors } = model
+  const factors =
+    ropeFactors &&
+    (yield* attemptGguf(() => readTensor(model.gguf, ropeFactors)).pipe(
+      Effect.mapError(({ message }) => backendFailure(message))
+    ))
+  const frequencies = inverseFrequencies(model.shape.positions, factors)
+  const status = native.symbols.powerinfer_model_rope(handle, frequencies, frequencies.length)
+  if (status < 0) return yield* backendFailure(native.failed("powerinfer_model_rope", status).reason)
+})
+
+const cacheOpener = ({ native }: Cpu, handle: number, model: Model, budget: MemoryBudget): Device["openCache"] =>
+  Effect.fnUntraced(function* (positionCount, type) {
+    const purpose = `a KV cache of ${positionCount} positions`
+    const neededBytes = cacheBytes(model, positionCount, type)
+    const availableBytes = budget.availableBytes()
+    yield* budget.reserve(purpose, neededBytes)
+    return yield* openHandle(
+      native,
+      "powerinfer_cache_open",
+      (out) => native.symbols.powerinfer_cache_open(handle, positionCount, cacheNumbers[type], out),
+      (cache) => native.symbols.powerinfer_cache_close(cache)
+    ).pipe(Effect.mapError((failed) => openFailure(failed, { purpose, neededBytes, availableBytes })))
+  })

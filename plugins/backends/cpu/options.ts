@@ -1,0 +1,17 @@
+// What can be chosen about the CPU backend?
+import { isaNames } from "@powerinfer/core"
+import { Effect, Schema } from "effect"
+
+/** Options of the backend; all have defaults. */
+export const CpuOptions = Schema.Struct({
+  /** Threads that compute, the caller included. 0: one per core that this process may use. */
+  threads: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 })).pipe(
+    Schema.withDecodingDefaultTypeKey(Effect.succeed(0))
+  ),
+  /** Instruction set of the kernels. `auto`: the best this CPU has. */
+  isa: Schema.Literals(isaNames).pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("auto" as const))),
+  /** Bytes that weights, workspace and KV caches may take together; by default what the machine has available when the model is opened. */
+  memoryLimitBytes: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)))
+})
+
+export type CpuOptions = typeof CpuOptions.Type

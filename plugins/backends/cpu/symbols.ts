@@ -1,0 +1,27 @@
+// Which functions of libpowerinfer does this backend call?
+
+/** Definitions of native/include/powerinfer.h, in its order. */
+export const cpuSymbols = {
+  powerinfer_machine_read: { args: ["buf"], ret: "i32" },
+  powerinfer_file_open: { args: ["buf", "u32", "buf"], ret: "i32" },
+  powerinfer_file_close: { args: ["u32"], ret: "i32" },
+  powerinfer_cpu_open: { args: ["u32", "u32", "buf"], ret: "i32" },
+  powerinfer_cpu_measure_bandwidth: { args: ["u32", "f64", "u32", "buf"], ret: "i32" },
+  powerinfer_cpu_close: { args: ["u32"], ret: "i32" },
+  powerinfer_model_open: { args: ["u32", "buf", "buf"], ret: "i32" },
+  powerinfer_model_bind: { args: ["u32", "u32", "u32", "u32", "f64", "u32", "u32", "u32"], ret: "i32" },
+  powerinfer_model_rope: { args: ["u32", "buf", "u32"], ret: "i32" },
+  powerinfer_model_ready: { args: ["u32"], ret: "i32" },
+  powerinfer_model_close: { args: ["u32"], ret: "i32" },
+  powerinfer_repack_down_size: { args: ["u32", "u32", "u32", "buf"], ret: "i32" },
+  powerinfer_repack_down: { args: ["u32", "u32", "f64", "u32", "u32", "u32", "buf", "u32", "f64"], ret: "i32" },
+  powerinfer_cache_open: { args: ["u32", "u32", "u32", "buf"], ret: "i32" },
+  powerinfer_cache_close: { args: ["u32"], ret: "i32" },
+  powerinfer_embed: { args: ["u32", "buf", "u32"], ret: "i32" },
+  powerinfer_attend: { args: ["u32", "u32", "buf"], ret: "i32" },
+  powerinfer_ffn: { args: ["u32", "u32", "buf", "u32", "buf", "u32", "buf"], ret: "i32" },
+  powerinfer_merge: { args: ["u32", "u32", "buf"], ret: "i32" },
+  powerinfer_activations: { args: ["u32", "u32", "buf", "u32", "buf"], ret: "i32" },
+  powerinfer_logits: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },
+  powerinfer_counters_read: { args: ["u32", "buf"], ret: "i32" }
+} as const

@@ -1,0 +1,5 @@
+// Runs before any test: builds the native library if this version of it is not there yet, so that no test's time limit pays for it.
+import { locateLibrary } from "@powerinfer/core"
+import { Effect } from "effect"
+
+await Effect.runPromise(locateLibrary())
