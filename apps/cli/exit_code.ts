@@ -1,0 +1,120 @@
+// With which code does the program end, and why?
+import type { CliError } from "effect/cli"
+import type {
+  EngineError,
+  NativeLibraryError,
+  TokenOutsideVocabulary,
+  FileUnwritable,
+  TokenizerError
+} from "powerinfer"
+import type { InvalidUsage } from "./invalid_usage.ts"
+import type { OutputClosed, OutputFailed } from "./output.ts"
+import type { InputFailed, InvalidText } from "./text_input.ts"
+
+/** What a code means. 130, 143 and 129: ended by SIGINT (Ctrl-C), SIGTERM, SIGHUP. */
+export const exitCodes = {
+  0: "done, or the reader of the output has gone",
+  1: "a defect: please report it",
+  2: "wrong use: an unknown flag, a value out of range",
+  3: "a file is missing, is a directory, or cannot be read or written",
+  4: "the model file is damaged or contradicts itself",
+  5: "not supported: architecture, tensor type, tokenizer, instruction set",
+  6: "not enough memory",
+  7: "the prompt: too long for the context, not UTF-8, or no chat template for it",
+  8: "a plugin cannot be had or does not fit the model",
+  9: "the native library cannot be found, built or loaded"
+} as const
+
+export type ExitCode = keyof typeof exitCodes
+
+/** For the help text. */
+export const exitCodeTable = Object.entries(exitCodes)
+  .map(([code, meaning]) => `  ${code}  ${meaning}`)
+  .join("\n")
+
+/** Every error that a command can end with. */
+export type CommandError =
+  | EngineError
+  | TokenizerError
+  | NativeLibraryError
+  | TokenOutsideVocabulary
+  | FileUnwritable
+  | InvalidUsage
+  | InvalidText
+  | InputFailed
+  | OutputClosed
+  | OutputFailed
+  | CliError.CliError
+
+/** By tag. A new error without a code does not compile. */
+const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
+  OutputClosed: 0,
+
+  EngineDefect: 1,
+  SessionBusy: 1,
+
+  ShowHelp: 2,
+  UnrecognizedOption: 2,
+  DuplicateOption: 2,
+  MissingOption: 2,
+  MissingArgument: 2,
+  UnexpectedArgument: 2,
+  InvalidValue: 2,
+  UnknownSubcommand: 2,
+  ValidationError: 2,
+  UserError: 2,
+  InvalidUsage: 2,
+  InvalidRequest: 2,
+  TokenOutsideVocabulary: 2,
+  BiasOutsideVocabulary: 2,
+
+  FileNotFound: 3,
+  NotAFile: 3,
+  FileUnreadable: 3,
+  FileUnwritable: 3,
+  MissingPart: 3,
+  InputFailed: 3,
+  OutputFailed: 3,
+
+  NotGguf: 4,
+  TruncatedFile: 4,
+  MalformedGguf: 4,
+  InvalidSplit: 4,
+  MissingMetadata: 4,
+  InvalidMetadata: 4,
+  InvalidModel: 4,
+  InvalidVocabulary: 4,
+  TokenIdOutOfRange: 4,
+  InvalidChatTemplate: 4,
+  UnusableLogits: 4,
+
+  BigEndianFile: 5,
+  UnsupportedVersion: 5,
+  UnsupportedTensorType: 5,
+  UnsupportedArchitecture: 5,
+  UnsupportedFeature: 5,
+  UnsupportedTokenizer: 5,
+  BackendFailure: 5,
+
+  NotEnoughMemory: 6,
+
+  PromptTooLong: 7,
+  InvalidText: 7,
+  NoChatTemplate: 7,
+  ChatTemplateFailed: 7,
+
+  PluginUnavailable: 8,
+  PlacementImpossible: 8,
+  PredictorMismatch: 8,
+
+  NativeLibraryError: 9
+}
+
+/** The code of an error; 1 for anything that is none of ours. */
+export const exitCodeOf = (error: unknown): ExitCode => {
+  if (typeof error !== "object" || error === null || !("_tag" in error)) return 1
+  // Asked for, by running a command without arguments.
+  if (error._tag === "ShowHelp" && "errors" in error && Array.isArray(error.errors) && error.errors.length === 0)
+    return 0
+  return Object.hasOwn(codes, String(error._tag)) ? codes[error._tag as keyof typeof codes] : 1
+}

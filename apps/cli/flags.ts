@@ -1,0 +1,138 @@
+// Which flags do several commands share?
+import { Option, Schema } from "effect"
+import { Argument, Flag } from "effect/cli"
+import { firstPartyNames } from "./plugins.ts"
+
+/** A flag that may be left out: undefined then. */
+const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
+  Flag.optional(flag).pipe(Flag.map(Option.getOrUndefined))
+
+const count = (minimum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum: 2 ** 31 - 1 }))
+
+export const modelArgument = Argument.String("MODEL").pipe(
+  Argument.withDescription("A GGUF file; of a split model, any part")
+)
+
+export const textArgument = (name: string) =>
+  Argument.String(name).pipe(Argument.withDescription("Text; - reads the standard input; after -- it may begin with -"))
+
+export const jsonFlag = Flag.Boolean("json").pipe(
+  Flag.withDescription("Print JSON on standard output, errors included"),
+  Flag.withDefault(false)
+)
+
+/** How the model is run. Absent flags leave the choice to the engine. */
+export const engineFlags = {
+  threads: optional(
+    Flag.Int("threads").pipe(
+      Flag.withSchema(count(0)),
+      Flag.withDescription("Threads of the cpu backend; 0 or absent: one a core")
+    )
+  ),
+  ctx: optional(
+    Flag.Int("ctx").pipe(
+      Flag.withSchema(count(1)),
+      Flag.withDescription("Tokens a session holds, prompt and answer together; absent: what the model was made for")
+    )
+  ),
+  kvType: optional(
+    Flag.Literals("kv-type", ["f16", "f32"]).pipe(Flag.withDescription("Precision of the KV cache; absent: f16"))
+  ),
+  batch: optional(
+    Flag.Int("batch").pipe(
+      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4096 }))),
+      Flag.withDescription("Most tokens of one forward pass (prefill)")
+    )
+  ),
+  predictor: optional(
+    Flag.String("predictor").pipe(
+      Flag.withMetavar("NAME[:OPTIONS]"),
+      Flag.withDescription(
+        `Which neurons to compute: ${firstPartyNames("predictor")} (oracle_top_k:share=0.1), a path or a package; absent: exact_gate where the model can be sparse`
+      )
+    )
+  ),
+  placement: optional(
+    Flag.String("placement").pipe(
+      Flag.withMetavar("NAME[:OPTIONS]"),
+      Flag.withDescription(`Who holds which neurons: ${firstPartyNames("placement")}, a path or a package`)
+    )
+  ),
+  backend: Flag.String("backend").pipe(
+    Flag.withMetavar("NAME[:OPTIONS]"),
+    Flag.between(0, 64),
+    Flag.withDescription(`A device: ${firstPartyNames("backend")}, a path or a package; may be repeated; absent: cpu`)
+  ),
+  isa: optional(
+    Flag.Literals("isa", ["auto", "scalar", "avx2", "avx512", "avx512_vnni"]).pipe(
+      Flag.withDescription("Instruction set of the cpu backend; absent: the best this CPU has")
+    )
+  )
+}
+
+/** `engineFlags` as they were given. */
+export interface EngineFlags {
+  readonly threads: number | undefined
+  readonly ctx: number | undefined
+  readonly kvType: "f16" | "f32" | undefined
+  readonly batch: number | undefined
+  readonly predictor: string | undefined
+  readonly placement: string | undefined
+  readonly backend: ReadonlyArray<string>
+  readonly isa: string | undefined
+}
+
+/** How text is drawn. Ranges and defaults are the engine's (`SamplerOptions`), which names them when one is broken. */
+export const samplingFlags = {
+  maxTokens: optional(
+    Flag.Int("max-tokens").pipe(Flag.withDescription("Stop after this many tokens; absent: when the session is full"))
+  ),
+  temperature: optional(
+    Flag.Finite("temperature").pipe(Flag.withDescription("0: always the most likely token; absent: 0.8"))
+  ),
+  topK: optional(Flag.Int("top-k").pipe(Flag.withDescription("Keep the k most likely tokens; 0: all; absent: 40"))),
+  topP: optional(
+    Flag.Finite("top-p").pipe(Flag.withDescription("Keep the most likely tokens up to this sum; absent: 0.95"))
+  ),
+  minP: optional(
+    Flag.Finite("min-p").pipe(Flag.withDescription("Keep tokens this likely relative to the best; absent: 0.05"))
+  ),
+  repetitionPenalty: optional(
+    Flag.Finite("repetition-penalty").pipe(Flag.withDescription("Divides the logits of recent tokens; absent: 1, off"))
+  ),
+  presencePenalty: optional(
+    Flag.Finite("presence-penalty").pipe(
+      Flag.withDescription("Subtracted from the logit of any recent token; absent: 0")
+    )
+  ),
+  frequencyPenalty: optional(
+    Flag.Finite("frequency-penalty").pipe(Flag.withDescription("Subtracted once per recent occurrence; absent: 0"))
+  ),
+  logitBias: Flag.KeyValuePair("logit-bias").pipe(
+    Flag.withMetavar("ID=BIAS"),
+    Flag.withDescription("Added to a token's logit, -Infinity forbids it; may be repeated"),
+    Flag.withDefault({})
+  ),
+  seed: optional(
+    Flag.Int("seed").pipe(Flag.withDescription("Same seed, same tokens; absent: drawn, and printed at the end"))
+  ),
+  stop: Flag.String("stop").pipe(
+    Flag.between(0, 64),
+    Flag.withDescription("Text that ends the generation and is not printed; may be repeated")
+  )
+}
+
+/** `samplingFlags` as they were given. */
+export interface SamplingFlags {
+  readonly maxTokens: number | undefined
+  readonly temperature: number | undefined
+  readonly topK: number | undefined
+  readonly topP: number | undefined
+  readonly minP: number | undefined
+  readonly repetitionPenalty: number | undefined
+  readonly presencePenalty: number | undefined
+  readonly frequencyPenalty: number | undefined
+  readonly logitBias: Readonly<Record<string, string>>
+  readonly seed: number | undefined
+  readonly stop: ReadonlyArray<string>
+}

@@ -1,0 +1,54 @@
+// What does a person see while something takes long?
+import { Effect } from "effect"
+
+const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
+const frameMs = 80
+/** A pipe or a log hears nothing of what is quicker than this. */
+const quietMs = 1000
+const clearLine = "\r\u001b[K"
+
+/**
+ * Runs `work` under a label on standard error: a spinner on a terminal; elsewhere one plain line, once it has taken a second.
+ *
+ * - `work` is given `announce`, which prints a line of its own and goes on working after the spinner has gone
+ */
+export const withProgress = <A, E, R>(
+  label: string,
+  work: (announce: (line: string) => void) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => (process.stderr.isTTY ? startSpinner(label) : startPlain(label))),
+    ({ announce }) => work(announce),
+    ({ stop }) => Effect.sync(stop)
+  )
+
+const startSpinner = (label: string) => {
+  let frame = 0
+  let stopped = false
+  const draw = () => {
+    process.stderr.write(`${clearLine}${frames[frame++ % frames.length]} ${label}`)
+  }
+  draw()
+  const timer = setInterval(draw, frameMs)
+  return {
+    announce: (line: string) => {
+      process.stderr.write(`${stopped ? "" : clearLine}${line}\n`)
+      if (!stopped) draw()
+    },
+    stop: () => {
+      stopped = true
+      clearInterval(timer)
+      process.stderr.write(clearLine)
+    }
+  }
+}
+
+const startPlain = (label: string) => {
+  const timer = setTimeout(() => process.stderr.write(`${label}\n`), quietMs)
+  return {
+    announce: (line: string) => {
+      process.stderr.write(`${line}\n`)
+    },
+    stop: () => clearTimeout(timer)
+  }
+}

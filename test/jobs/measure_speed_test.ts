@@ -1,0 +1,68 @@
+// Goal: measured speeds are of the right work, and the floor is counted from the right bytes.
+// Method: the reference backend on a tiny model, whose counters say what was run; a made-up bandwidth, so that the floor is known.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import backendReference from "@powerinfer/backend-reference"
+import { measureSpeed, sparsityFacts, spreadOf, usePlugin } from "@powerinfer/core"
+import { writeTinyModel } from "@powerinfer/core/testing"
+import { Effect } from "effect"
+import { everyNeuron, exactGate, withPlan } from "../support/plans.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "powerinfer-speed-"))
+const model = join(folder, "tiny.gguf")
+const backends = [usePlugin(backendReference)]
+const options = { promptTokens: 10, decodeTokens: 6, repetitions: 3, cacheType: "f32", seed: 1 } as const
+
+beforeAll(() => Effect.runPromise(writeTinyModel(model, { family: "llama", seed: 1, activation: "relu" })))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+describe("measureSpeed()", () => {
+  test("counts the floor from dense weights, the KV cache and the better of both bandwidths", () =>
+    withPlan(model, { backends, predictor: everyNeuron, rowCountMax: 4 }, async (plan) => {
+      let calls = 0
+      const measureBandwidth = Effect.sync(() => [1e9, 2e9][calls++]!)
+      const subject = { name: "dense", plan, measureBandwidth }
+      const [figures, twin] = await Effect.runPromise(measureSpeed([subject, { ...subject, name: "twin" }], options))
+
+      expect(calls).toBe(2)
+      expect(figures!.bandwidthBytesPerSecond).toEqual({ before: 1e9, after: 2e9 })
+      expect(figures!.weightBytesPerToken).toBe(sparsityFacts(plan.model).tokenBytes)
+      const { blockCount, kvHeadCount, headWidth } = plan.model.shape
+      // Keys and values of all positions up to the token's own: 11 … 16 of them, 13.5 on average.
+      expect(figures!.cacheBytesPerToken).toBe(13.5 * 2 * blockCount * kvHeadCount * headWidth * 4)
+      expect(figures!.floorBytesPerToken).toBe(figures!.weightBytesPerToken + figures!.cacheBytesPerToken)
+      expect(figures!.floorTokensPerSecond).toBeCloseTo(2e9 / figures!.floorBytesPerToken, 6)
+      expect(figures!.floorRatio).toBeCloseTo(figures!.bandwidthShare, 9)
+      expect(figures!.activeShare).toBe(1)
+      expect(twin!.name).toBe("twin")
+    }))
+
+  test("runs every subject as often as asked, and once to warm up", () =>
+    withPlan(model, { backends, predictor: exactGate, rowCountMax: 4 }, async (plan) => {
+      const subject = { name: "sparse", plan, measureBandwidth: Effect.succeed(1e9) }
+      const before = plan.home.counters().rowCount
+      const [figures] = await Effect.runPromise(measureSpeed([subject], options))
+      const written = options.promptTokens + options.decodeTokens - 1
+      const perPass = options.promptTokens + options.decodeTokens
+      expect(plan.home.counters().rowCount - before).toBe(written + (options.repetitions + 1) * perPass)
+      expect(figures!.activeShare).toBeGreaterThan(0)
+      expect(figures!.activeShare).toBeLessThan(0.9)
+      expect(figures!.weightBytesPerToken).toBeLessThan(sparsityFacts(plan.model).tokenBytes)
+      expect(figures!.decodeTokensPerSecond.median).toBeGreaterThan(0)
+    }))
+
+  test("refuses a text that the model's context cannot hold", () =>
+    withPlan(model, { backends }, async (plan) => {
+      const subject = { name: "long", plan, measureBandwidth: Effect.succeed(1e9) }
+      const error = await Effect.runPromise(Effect.flip(measureSpeed([subject], { ...options, promptTokens: 125 })))
+      expect(error).toMatchObject({ _tag: "PromptTooLong", promptTokens: 131, contextLength: 128 })
+    }))
+})
+
+test("spreadOf() takes the middle of an odd number of values and the mean of the two middle ones of an even number", () => {
+  expect(spreadOf([5])).toEqual({ median: 5, min: 5, max: 5 })
+  expect(spreadOf([9, 1, 4])).toEqual({ median: 4, min: 1, max: 9 })
+  expect(spreadOf([9, 1, 4, 5])).toEqual({ median: 4.5, min: 1, max: 9 })
+})
