@@ -3,8 +3,14 @@
 // The first channels of the residual stream are constant: every embedding holds the same value there, and no block writes to them. A gate row's
 // first weights are therefore a bias, and the rest of it, random, gives the neuron's input a normal distribution around that bias.
 // Blocks add so little to the residual stream that its spread, and with it the share of firing neurons, stays as planned to the last one.
-import { quantize, type QuantizableTypeName, rowBytes, type TensorToWrite, tensorTypes } from "@powerinfer/core"
-import { randomFromSeed } from "../core/sampler/random.ts"
+import {
+  quantize,
+  randomFromSeed,
+  type QuantizableTypeName,
+  rowBytes,
+  type TensorToWrite,
+  tensorTypes
+} from "@powerinfer/core"
 
 /** The sizes of a planted model: a llama with a gated ReLU. */
 export interface PlantedShape {

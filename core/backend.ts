@@ -2,6 +2,7 @@
 import { type Effect, Schema, type Scope } from "effect"
 import type { Batch, CacheId, HiddenRows } from "./batch.ts"
 import type { Model } from "./model/model.ts"
+import type { NativeLibraryError } from "./native/library.ts"
 import type { NeuronSet } from "./neuron_set.ts"
 import type { DeviceFacts, NeuronShare } from "./placement.ts"
 
@@ -93,6 +94,8 @@ export interface DeviceContext {
 
 /** Opens devices of one kind. */
 export interface Backend {
-  readonly facts: Effect.Effect<DeviceFacts, BackendFailure>
-  readonly open: (context: DeviceContext) => Effect.Effect<Device, BackendFailure | NotEnoughMemory, Scope.Scope>
+  readonly facts: Effect.Effect<DeviceFacts, BackendFailure | NativeLibraryError>
+  readonly open: (
+    context: DeviceContext
+  ) => Effect.Effect<Device, BackendFailure | NotEnoughMemory | NativeLibraryError, Scope.Scope>
 }

@@ -1,12 +1,6 @@
 // With which code does the program end, and why?
 import type { CliError } from "effect/cli"
-import type {
-  EngineError,
-  NativeLibraryError,
-  TokenOutsideVocabulary,
-  FileUnwritable,
-  TokenizerError
-} from "powerinfer"
+import type { EngineError, TokenOutsideVocabulary, FileUnwritable, TokenizerError } from "powerinfer"
 import type { InvalidUsage } from "./invalid_usage.ts"
 import type { OutputClosed, OutputFailed } from "./output.ts"
 import type { InputFailed, InvalidText } from "./text_input.ts"
@@ -36,7 +30,6 @@ export const exitCodeTable = Object.entries(exitCodes)
 export type CommandError =
   | EngineError
   | TokenizerError
-  | NativeLibraryError
   | TokenOutsideVocabulary
   | FileUnwritable
   | InvalidUsage
@@ -99,6 +92,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   NotEnoughMemory: 6,
 
   PromptTooLong: 7,
+  ContextTooLong: 7,
   InvalidText: 7,
   NoChatTemplate: 7,
   ChatTemplateFailed: 7,

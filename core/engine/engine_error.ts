@@ -3,6 +3,7 @@ import { Schema } from "effect"
 import { BackendFailure, NotEnoughMemory } from "../backend.ts"
 import { ggufErrors } from "../gguf/gguf_error.ts"
 import { modelErrors } from "../model/model_error.ts"
+import { NativeLibraryError } from "../native/library.ts"
 import { PlacementImpossible } from "../placement.ts"
 import { PluginUnavailable } from "../plugin.ts"
 import { PredictorMismatch } from "../predictor.ts"
@@ -10,6 +11,7 @@ import { BiasOutsideVocabulary, UnusableLogits } from "../sampler/sampler.ts"
 import { tokenizerErrors } from "../tokenizer/tokenizer_error.ts"
 import { InvalidRequest, PromptTooLong, SessionBusy } from "./request.ts"
 import { NoChatTemplate } from "./runner.ts"
+import { ContextTooLong } from "./session.ts"
 
 /** The worker died or threw something that is no typed error: a defect of the engine or of a plugin. */
 export class EngineDefect extends Schema.TaggedError<EngineDefect>()("EngineDefect", { detail: Schema.String }) {
@@ -28,9 +30,11 @@ export const EngineErrors = Schema.Union([
   PredictorMismatch,
   BackendFailure,
   NotEnoughMemory,
+  NativeLibraryError,
   NoChatTemplate,
   InvalidRequest,
   PromptTooLong,
+  ContextTooLong,
   SessionBusy,
   BiasOutsideVocabulary,
   UnusableLogits,

@@ -4,6 +4,7 @@ import type { CacheType } from "../backend.ts"
 import { Batch } from "../batch.ts"
 import { openForward } from "./forward.ts"
 import type { OpenPlan } from "./open_plan.ts"
+import { openCache } from "./session.ts"
 
 /** A token id the model does not have. */
 export class TokenOutsideVocabulary extends Schema.TaggedError<TokenOutsideVocabulary>()("TokenOutsideVocabulary", {
@@ -39,7 +40,7 @@ export const evaluateTokens = Effect.fnUntraced(function* (
   yield* checkTokens(tokens, vocabularySize)
   yield* Effect.scoped(
     Effect.gen(function* () {
-      const cache = yield* plan.home.openCache(tokens.length, options.cacheType)
+      const cache = yield* openCache(plan, tokens.length, options.cacheType)
       const rowCount = Math.min(options.rowCount ?? plan.rowCountMax, plan.rowCountMax)
       const forward = openForward(plan)
       const batch = new Batch(rowCount)

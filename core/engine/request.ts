@@ -1,5 +1,5 @@
 // What a caller asks of a session, and what comes back: plain data on both sides of the worker.
-import { Schema } from "effect"
+import { Result, Schema } from "effect"
 import { SamplerOptions } from "../sampler/options.ts"
 import { StopStrings } from "../sampler/stop_strings.ts"
 import type { ChatMessage } from "../tokenizer/chat_template.ts"
@@ -65,14 +65,15 @@ export const checkRequest = (request: GenerateRequest): CheckedRequest => {
   if (typeof request.prompt === "string" && !request.prompt.isWellFormed()) {
     throw new InvalidRequest({ reason: "the prompt is not well-formed Unicode; pass valid UTF-8 text" })
   }
-  const fields = Schema.decodeUnknownExit(CheckedFields)({
+  const fields = Schema.decodeUnknownResult(CheckedFields)({
     sampling: request.sampling ?? {},
     stop: request.stop ?? [],
     maxTokens: request.maxTokens ?? 2 ** 31 - 1
   })
-  if (fields._tag === "Failure") throw new InvalidRequest({ reason: String(fields.cause) })
+  if (Result.isFailure(fields))
+    throw new InvalidRequest({ reason: fields.failure.message.replaceAll(/\s*\n\s*/g, " ") })
   return {
-    ...fields.value,
+    ...fields.success,
     prompt: request.prompt,
     parseSpecial: request.parseSpecial ?? false,
     ignoreEndOfText: request.ignoreEndOfText ?? false

@@ -1,5 +1,5 @@
 // A conversation's place in the model: a KV cache and the tokens whose keys and values are in it.
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import type { CacheType } from "../backend.ts"
 import type { CacheId } from "../batch.ts"
 import type { OpenPlan } from "./open_plan.ts"
@@ -18,10 +18,29 @@ export interface SessionState {
   busy: boolean
 }
 
+/** The model has learned a vector for each of its positions, and there are no more of them. */
+export class ContextTooLong extends Schema.TaggedError<ContextTooLong>()("ContextTooLong", {
+  contextLength: Schema.Int,
+  contextLengthMax: Schema.Int
+}) {
+  override get message() {
+    return `Cannot hold ${this.contextLength} positions: the model has learned ${this.contextLengthMax}; lower --ctx to that`
+  }
+}
+
+/** Allocates a KV cache on the home device, freed with the scope. Rope reaches any position, learned positions end. */
+export const openCache = Effect.fnUntraced(function* (plan: OpenPlan, positionCount: number, type: CacheType) {
+  const { positions, contextLength } = plan.model.shape
+  if (positions.kind === "learned" && positionCount > contextLength) {
+    return yield* new ContextTooLong({ contextLength: positionCount, contextLengthMax: contextLength })
+  }
+  return yield* plan.home.openCache(positionCount, type)
+})
+
 /** Allocates the session's KV cache, freed with the scope. */
 export const openSession = Effect.fnUntraced(function* (plan: OpenPlan, options: SessionOptions) {
   const contextLength = options.contextLength ?? plan.model.shape.contextLength
-  const cache = yield* plan.home.openCache(contextLength, options.cacheType ?? "f16")
+  const cache = yield* openCache(plan, contextLength, options.cacheType ?? "f16")
   const session: SessionState = { cache, contextLength, tokens: [], busy: false }
   return session
 })

@@ -191,6 +191,17 @@ describe("session()", () => {
   })
 })
 
+test("openSession() refuses more positions than the model has learned", async () => {
+  const error = await withDefaults({ model: "models/relu-opt-3m/relu-opt-3m-f16.gguf", backends: [cpu()] }).pipe(
+    Effect.flatMap(openEngine),
+    Effect.flatMap((opt) => opt.session({ contextLength: 600 })),
+    Effect.scoped,
+    Effect.flip,
+    Effect.runPromise
+  )
+  expect(error).toMatchObject({ _tag: "ContextTooLong", contextLength: 600, contextLengthMax: 512 })
+})
+
 test("encode() and decode() are the model's tokenizer", async () => {
   const ids = await Effect.runPromise(engine.encode(prompt))
   expect(ids).toEqual(golden.ids)

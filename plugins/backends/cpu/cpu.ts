@@ -1,5 +1,12 @@
 // How are threads with an instruction set had, and what can they read?
-import { BackendFailure, isaNames, loadPowerinfer, type Powerinfer, readMachineFrom } from "@powerinfer/core"
+import {
+  BackendFailure,
+  isaNames,
+  loadPowerinfer,
+  type Powerinfer,
+  readMachineFrom,
+  type NativeLibraryError
+} from "@powerinfer/core"
 import { Effect, type Scope } from "effect"
 import { backendFailure } from "./failures.ts"
 import type { CpuOptions } from "./options.ts"
@@ -14,8 +21,8 @@ export interface Cpu {
 /** Starts the threads, until the scope closes. Fails if the library cannot be had or this CPU lacks the instruction set. */
 export const openCpu = Effect.fnUntraced(function* (
   options: Pick<CpuOptions, "threads" | "isa">
-): Effect.fn.Return<Cpu, BackendFailure, Scope.Scope> {
-  const native = yield* loadPowerinfer(cpuSymbols).pipe(Effect.mapError(({ message }) => backendFailure(message)))
+): Effect.fn.Return<Cpu, BackendFailure | NativeLibraryError, Scope.Scope> {
+  const native = yield* loadPowerinfer(cpuSymbols)
   const { isas } = readMachineFrom(native)
   if (options.isa !== "auto" && !isas.includes(options.isa)) {
     return yield* backendFailure(`this CPU does not run ${options.isa}; choose auto or one of ${isas.join(", ")}`)
@@ -57,7 +64,9 @@ export interface BandwidthOptions extends Partial<Pick<CpuOptions, "threads" | "
  *
  * - returns  bytes per second, the best of `repetitions` (5) over a buffer of `sizeBytes` (256 MiB)
  */
-export const measureBandwidth = (options: BandwidthOptions = {}): Effect.Effect<number, BackendFailure> =>
+export const measureBandwidth = (
+  options: BandwidthOptions = {}
+): Effect.Effect<number, BackendFailure | NativeLibraryError> =>
   Effect.scoped(
     Effect.gen(function* () {
       const { native, handle } = yield* openCpu({ threads: options.threads ?? 0, isa: options.isa ?? "auto" })

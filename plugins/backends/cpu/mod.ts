@@ -10,7 +10,6 @@
  */
 import { type Backend, definePlugin, type PluginUse, readMachine, usePlugin } from "@powerinfer/core"
 import { Effect } from "effect"
-import { backendFailure } from "./failures.ts"
 import { openCpuDevice } from "./open_device.ts"
 import { CpuOptions } from "./options.ts"
 
@@ -23,10 +22,7 @@ const plugin = definePlugin({
   module: import.meta.url,
   options: CpuOptions,
   make: (options): Backend => ({
-    facts: readMachine.pipe(
-      Effect.map(({ memoryBytes }) => ({ name: "cpu", memoryBytes })),
-      Effect.mapError(({ message }) => backendFailure(message))
-    ),
+    facts: Effect.map(readMachine, ({ memoryBytes }) => ({ name: "cpu", memoryBytes })),
     open: (context) => openCpuDevice(options, context)
   })
 })
