@@ -78,7 +78,7 @@ describe.skipIf(compiler === null)("the CPU backend", () => {
   ] as const)("turns a refusal of %p into BackendFailure with the library's words", async (call) => {
     useLibrary(`refuses_${call}`, { [call]: -1 })
     const failure = await failureOf(reluModel)
-    expect(failure._tag).toBe("NativeLibraryError")
+    expect(failure._tag).toBe("BackendFailure")
     expect(failure.message).toContain("Cannot obey: this library was made to refuse")
   })
   test("throws a refusal in the token loop as a defect with the library's words", async () => {
@@ -99,7 +99,7 @@ describe("the CPU backend", () => {
   test("says which library is missing", async () => {
     process.env["POWERINFER_LIBRARY"] = "/absent/libpowerinfer.so"
     const failure = await failureOf(reluModel)
-    expect(failure._tag).toBe("BackendFailure")
+    expect(failure._tag).toBe("NativeLibraryError")
     expect(failure.message).toContain("/absent/libpowerinfer.so")
   })
 })
