@@ -5,7 +5,7 @@
  * - Every call returns a status; results leave through out-pointers, which are untouched on failure.
  * - `powerinfer_last_error` explains this thread's last failed call: action first, then state.
  * - Nothing aborts or throws across this boundary. Buffers are borrowed for the duration of the call.
- * - Byte counts and file offsets are f64 (exact below 2^53), because JavaScript passes a double for nothing and a BigInt dearly.
+ * - Byte counts and file offsets are f64, exact below 2^53: bindings of dynamic languages pass a double for nothing and a 64-bit integer dearly.
  * - A model and its caches are used by one thread at a time; different models may be used at once.
  */
 #ifndef POWERINFER_H
@@ -159,7 +159,7 @@ enum {
   POWERINFER_DOWN = 33,           /* [ffn_width, hidden_width], as most files store it */
   POWERINFER_DOWN_BIAS = 34,      /* [hidden_width] */
   POWERINFER_DOWN_BY_NEURON = 35, /* [hidden_width, ffn_width]: row = neuron, in a GGUF type (`ffn_down_t`) */
-  POWERINFER_DOWN_REPACKED = 36   /* written by powerinfer_repack_down from a DOWN of the same type */
+  POWERINFER_DOWN_REPACKED = 36   /* [ffn_width, hidden_width]: written by powerinfer_repack_down from a DOWN of the same type */
 };
 
 POWERINFER_API powerinfer_status powerinfer_model_open(uint32_t cpu, const powerinfer_model_shape* shape, uint32_t* model);

@@ -1,0 +1,29 @@
+// How do the bytes of a file become readable memory?
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace powerinfer {
+
+// A regular file, mapped read-only and shared: processes that run the same model share its pages, and nothing is read before it is used.
+// A file that another process shortens while it is mapped raises SIGBUS where it is read, as for every program that maps files.
+class MappedFile {
+ public:
+  // Fails with FILE_ERROR if the file is missing, empty, not a regular file, or cannot be mapped.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const uint8_t* bytes() const { return bytes_; }
+  uint64_t size_bytes() const { return size_bytes_; }
+
+ private:
+  const uint8_t* bytes_;
+  uint64_t size_bytes_;
+};
+
+// Writes all of `bytes` into an existing regular file at `offset_bytes`, which grows if it is shorter. Fails with FILE_ERROR.
+void write_at(const std::string& path, uint64_t offset_bytes, const uint8_t* bytes, uint64_t size_bytes);
+
+}  // namespace powerinfer

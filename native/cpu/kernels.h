@@ -1,0 +1,104 @@
+// What kernels are given, and the table of all kernels that one instruction set offers.
+//
+// A kernel only computes: no allocation, no globals, no logging, no argument checks (abi.cc made them). It works on a slice of its output
+// (rows, columns or heads), so that threads share work without sharing a cache line or an accumulator. Every output value is a function of
+// its inputs alone: it does not depend on the slice, on the number of threads, or on how many other rows are in the batch.
+#pragma once
+#include <cstdint>
+
+namespace powerinfer {
+
+// Tensor types, numbered as in GGUF.
+enum Type : uint32_t {
+  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8,
+  Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
+};
+constexpr uint32_t kTypeCount = 31;
+
+// Activation rows, in the forms weights multiply. `values` is always there; codes, scales and sums only for weight types that
+// ask for them (Kernels::wants_codes): 8-bit codes, -127 .. 127, with one scale per 32 and the sum of every 16 codes (offsets of K-quants).
+struct Rows {
+  const float* values;    // f32[count, stride]
+  const int8_t* codes;    // i8[count, width]
+  const float* scales;    // f32[count, width / 32]
+  const int16_t* sums;    // i16[count, width / 16]
+  uint64_t stride;        // floats from one row of values to the next
+  uint32_t count;
+  uint32_t width;
+};
+
+// out[r][n] = weight[n] · x[r] for the weight rows n = rows[0 .. count) (or first .. first + count when rows is null).
+struct Matmul {
+  const uint8_t* weight;  // weight row n starts at weight + n * row_bytes
+  uint64_t row_bytes;
+  const uint32_t* rows;   // ascending ids, or null
+  uint32_t first;
+  uint32_t count;
+  Rows x;
+  float* out;             // f32[x.count, out_stride], written at column n
+  uint64_t out_stride;
+};
+
+// out[r][c] += Σk scale[r][neurons[k]] * down[neurons[k]][c] for columns begin <= c < end: the neuron-major second half of an FFN.
+struct Accumulate {
+  const uint8_t* down;      // row n starts at down + n * row_bytes (by-neuron GGUF rows), or a repacked matrix (repack.h)
+  uint64_t row_bytes;
+  uint32_t hidden_width;
+  uint32_t ffn_width;
+  const uint32_t* neurons;  // ascending
+  uint32_t neuron_count;
+  const float* scale;       // f32[row_count, scale_stride]: activations, zero where a row does not want the neuron
+  uint64_t scale_stride;
+  uint32_t row_count;
+  uint32_t column_begin;    // multiples of 256 (or hidden_width at the end)
+  uint32_t column_end;
+  float* out;               // f32[row_count, out_stride]
+  uint64_t out_stride;
+};
+
+// Attention of one row and one query head over the positions 0 .. position_count - 1 of its KV head.
+struct AttendHead {
+  const float* q;           // f32[head_width], rope applied
+  const void* k;            // f16 or f32 [position_count, head_width], positions `position_stride` elements apart
+  const void* v;
+  uint64_t position_stride;
+  uint32_t position_count;
+  uint32_t head_width;
+  float scale;              // 1 / sqrt(head_width)
+  float* scores;            // scratch f32[position_count]
+  float* out;               // f32[head_width]
+};
+
+using MatmulKernel = void (*)(const Matmul&);
+using AccumulateKernel = void (*)(const Accumulate&);
+using AttendHeadKernel = void (*)(const AttendHead&);
+// Codes, scales and sums of one row (width a multiple of 32): code = round(value / scale), scale = max |value| / 127.
+using QuantizeRowKernel = void (*)(const float* values, uint32_t width, int8_t* codes, float* scales, int16_t* sums);
+using DequantizeKernel = void (*)(const uint8_t* blocks, float* weights, uint64_t count);
+// out = norm(x) * weight (+ bias, layer norm only, may be null); sums in double.
+using NormKernel = void (*)(const float* x, const float* weight, const float* bias, float epsilon, uint32_t width, float* out);
+using ConvertToF16Kernel = void (*)(const float* values, uint16_t* halves, uint64_t count);
+
+struct Kernels {
+  MatmulKernel matmul[kTypeCount];          // null: unknown type. Types without a fast kernel have one that dequantizes row by row.
+  bool wants_codes[kTypeCount];             // matmul reads codes, scales and sums instead of values
+  AccumulateKernel accumulate[kTypeCount];  // by-neuron rows in a GGUF type
+  AccumulateKernel accumulate_repacked[kTypeCount];  // repacked from a DOWN of that type
+  DequantizeKernel dequantize[kTypeCount];
+  QuantizeRowKernel quantize_row;
+  AttendHeadKernel attend_head_f16;
+  AttendHeadKernel attend_head_f32;
+  NormKernel rms_norm;
+  NormKernel layer_norm;
+  ConvertToF16Kernel convert_to_f16;
+};
+
+// The kernels of an instruction set (POWERINFER_ISA_x; AUTO: the best here), or null if this CPU lacks it. `isa` becomes the one chosen.
+const Kernels* kernels_for(uint32_t& isa);
+// Bit (1 << isa) for each instruction set this CPU runs.
+uint32_t supported_isas();
+
+// Bytes of one row of `width` weights; 0 for an unknown type or a width that is not whole blocks.
+uint64_t row_bytes(uint32_t type, uint64_t width);
+
+}  // namespace powerinfer

@@ -1,0 +1,63 @@
+// How are plain (unquantized) weights and cached keys read as f32?
+#pragma once
+#include <cstring>
+#include "../../quant/half.h"
+#include "../kernels.h"
+#include "target.h"
+
+namespace powerinfer {
+
+struct ElementF32 {
+  static constexpr uint64_t kBytes = 4;
+  static float at(const uint8_t* elements, uint64_t i) {
+    float value;
+    std::memcpy(&value, elements + i * kBytes, kBytes);
+    return value;
+  }
+#if POWERINFER_X86
+  TARGET_AVX2 static __m256 load8(const uint8_t* elements, uint64_t i) {
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(elements + i * kBytes));
+  }
+  TARGET_AVX512 static __m512 load16(__mmask16 mask, const uint8_t* elements, uint64_t i) {
+    return _mm512_maskz_loadu_ps(mask, elements + i * kBytes);
+  }
+#endif
+};
+
+struct ElementF16 {
+  static constexpr uint64_t kBytes = 2;
+  static float at(const uint8_t* elements, uint64_t i) {
+    uint16_t half;
+    std::memcpy(&half, elements + i * kBytes, kBytes);
+    return float_from_f16(half);
+  }
+#if POWERINFER_X86
+  TARGET_AVX2 static __m256 load8(const uint8_t* elements, uint64_t i) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(elements + i * kBytes)));
+  }
+  TARGET_AVX512 static __m512 load16(__mmask16 mask, const uint8_t* elements, uint64_t i) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, elements + i * kBytes));
+  }
+#endif
+};
+
+struct ElementBF16 {
+  static constexpr uint64_t kBytes = 2;
+  static float at(const uint8_t* elements, uint64_t i) {
+    uint16_t half;
+    std::memcpy(&half, elements + i * kBytes, kBytes);
+    return float_from_bf16(half);
+  }
+#if POWERINFER_X86
+  TARGET_AVX2 static __m256 load8(const uint8_t* elements, uint64_t i) {
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(elements + i * kBytes));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  }
+  TARGET_AVX512 static __m512 load16(__mmask16 mask, const uint8_t* elements, uint64_t i) {
+    const __m256i halves = _mm256_maskz_loadu_epi16(mask, elements + i * kBytes);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+  }
+#endif
+};
+
+}  // namespace powerinfer

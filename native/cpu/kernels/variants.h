@@ -1,0 +1,49 @@
+// Every kernel variant there is; dispatch.cc chooses among them. Suffixes: _scalar is the definition, _avx2, _avx512, _vnni may differ
+// from it by rounding only.
+#pragma once
+#include "../../quant/formats.h"
+#include "element.h"
+#include "target.h"
+
+namespace powerinfer {
+
+template <class Element> void matmul_float_scalar(const Matmul&);
+template <class Block> void matmul_codes_scalar(const Matmul&);
+template <class Block> void matmul_dequantized_scalar(const Matmul&);
+template <class Element> void accumulate_float_scalar(const Accumulate&);
+template <class Block> void accumulate_dequantized_scalar(const Accumulate&);
+template <class Block> void accumulate_repacked_scalar(const Accumulate&);
+template <class Element> void attend_head_scalar(const AttendHead&);
+void quantize_row_scalar(const float* values, uint32_t width, int8_t* codes, float* scales, int16_t* sums);
+void convert_to_f16_scalar(const float* values, uint16_t* halves, uint64_t count);
+
+#if POWERINFER_X86
+template <class Element> void matmul_float_avx2(const Matmul&);
+template <class Element> void matmul_float_avx512(const Matmul&);
+void matmul_q8_0_avx2(const Matmul&);
+void matmul_q8_0_vnni(const Matmul&);
+void matmul_q4_0_avx2(const Matmul&);
+void matmul_q4_0_vnni(const Matmul&);
+void matmul_q4_k_avx2(const Matmul&);
+void matmul_q4_k_vnni(const Matmul&);
+void matmul_q6_k_avx2(const Matmul&);
+void matmul_q6_k_vnni(const Matmul&);
+template <class Block> void matmul_dequantized_avx2(const Matmul&);
+template <class Element> void accumulate_float_avx2(const Accumulate&);
+template <class Element> void accumulate_float_avx512(const Accumulate&);
+template <class Block> void accumulate_dequantized_avx2(const Accumulate&);
+template <class Block> void accumulate_repacked_avx2(const Accumulate&);
+template <class Block> void accumulate_repacked_avx512(const Accumulate&);
+template <class Element> void attend_head_avx2(const AttendHead&);
+template <class Element> void attend_head_avx512(const AttendHead&);
+void quantize_row_avx2(const float* values, uint32_t width, int8_t* codes, float* scales, int16_t* sums);
+void convert_to_f16_avx2(const float* values, uint16_t* halves, uint64_t count);
+#endif
+
+// One variant each: they are a few millionths of a token.
+template <class Element> void dequantize_float(const uint8_t* elements, float* weights, uint64_t count);
+template <class Block> void dequantize_blocks(const uint8_t* blocks, float* weights, uint64_t count);
+void rms_norm(const float* x, const float* weight, const float* bias, float epsilon, uint32_t width, float* out);
+void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, uint32_t width, float* out);
+
+}  // namespace powerinfer

@@ -1,0 +1,154 @@
+// What is a model in memory: its shape, where its tensors lie, and the room one batch needs.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "buffer.h"
+#include "cache.h"
+#include "cpu.h"
+#include "file.h"
+
+namespace powerinfer {
+
+// A matrix read in place from a mapped file: `rows` dot products of length `width`.
+struct Matrix {
+  const uint8_t* bytes = nullptr;  // null: not bound
+  uint64_t row_bytes = 0;          // 0 for a matrix repacked in groups, which has no rows of its own
+  uint32_t type = 0;
+  uint32_t width = 0;
+  uint32_t rows = 0;
+  std::shared_ptr<const MappedFile> file;  // keeps the mapping alive
+
+  bool bound() const { return bytes != nullptr; }
+};
+
+// Norms and biases, as f32; empty: not bound.
+using Vector = std::vector<float>;
+
+inline const float* or_null(const Vector& vector) { return vector.empty() ? nullptr : vector.data(); }
+
+struct Block {
+  Vector attention_norm, attention_norm_bias;  // f32[hidden_width]
+  Matrix q, k, v;                              // [hidden_width, (kv_)head_count * head_width]
+  Vector q_bias, k_bias, v_bias;
+  Vector q_norm, k_norm;    // f32[head_width]
+  Matrix attention_output;  // [head_count * head_width, hidden_width]
+  Vector attention_output_bias;
+  Vector ffn_norm, ffn_norm_bias;
+  Matrix gate, up;  // [hidden_width, ffn_width]
+  Vector up_bias;
+  Matrix down;            // [ffn_width, hidden_width]
+  Matrix down_by_neuron;  // [hidden_width, ffn_width]
+  Matrix down_repacked;   // repack.h
+  Vector down_bias;
+};
+
+// Activation rows as 8-bit codes, for weight types that multiply those: see Rows in kernels.h.
+struct Codes {
+  Buffer<int8_t> codes;   // i8[row_count, width]
+  Buffer<float> scales;   // f32[row_count, width / 32]
+  Buffer<int16_t> sums;   // i16[row_count, width / 16]
+};
+
+// What one chunk of neurons of a sparse FFN found.
+struct SparseChunk {
+  uint32_t candidate_count;   // neurons some row asked for
+  uint32_t confirmed_count;   // of these, neurons whose second matrix was read
+  uint32_t neuron_count;      // neurons with a nonzero activation in some row
+  uint32_t activation_count;  // nonzero activations, over rows
+};
+
+// Every buffer of a batch, for row_count_max rows. Allocated once; a batch allocates nothing.
+struct Workspace {
+  Buffer<float> residual;    // f32[row_count, hidden_width]
+  Buffer<float> normed;      // f32[row_count, hidden_width], input of attention, later of the output matrix
+  Buffer<float> ffn_input;   // f32[row_count, hidden_width]
+  Buffer<float> q;           // f32[row_count, head_count * head_width]
+  Buffer<float> k;           // f32[row_count, kv_head_count * head_width]
+  Buffer<float> v;           // f32[row_count, kv_head_count * head_width]
+  Buffer<float> attended;    // f32[row_count, head_count * head_width]
+  Buffer<float> projected;   // f32[row_count, hidden_width]
+  Buffer<float> cosines;     // f32[row_count, rope_width / 2]
+  Buffer<float> sines;       // f32[row_count, rope_width / 2]
+  Buffer<float> gated;       // f32[row_count, ffn_width], gate · x
+  Buffer<float> activation;  // f32[row_count, ffn_width], f(gate · x) ⊙ g(up · x)
+  Buffer<float> partial;     // f32[row_count, hidden_width], the FFN's part kept for merge
+  Codes input_codes;         // of what a stage reads: widths hidden_width and head_count * head_width
+  Codes activation_codes;    // width ffn_width
+  Buffer<uint32_t> found_neurons;      // u32[ffn_width], each chunk's neurons at the chunk's own begin
+  Buffer<uint32_t> neurons;            // u32[ffn_width], the same without gaps
+  Buffer<SparseChunk> sparse_chunks;   // [ffn_width / 64, rounded up]
+};
+
+// The rows of the batch in progress.
+struct Batch {
+  uint32_t row_count = 0;                    // 0: no batch was begun
+  std::vector<powerinfer_row> rows;          // [row_count_max]
+  std::vector<std::weak_ptr<Cache>> caches;  // [row_count_max], each row's; the caller may close one at any time
+  std::vector<std::shared_ptr<Cache>> held;  // [row_count_max], the same while attend runs
+  std::vector<uint64_t> keys;                // [row_count_max], scratch: (cache, position) sorted
+  bool attended = false;                     // ffn_input holds this batch's rows
+  static constexpr uint32_t kNone = ~0u;
+  uint32_t partial_block = kNone;  // the block whose partial waits for merge
+};
+
+struct Counters {
+  double row_count = 0;
+  double weight_bytes = 0;
+  double ffn_bytes = 0;
+  double cache_bytes = 0;
+  double neuron_count = 0;
+  double neuron_computed_count = 0;
+};
+
+struct Model {
+  // Checks the shape; fails with INVALID_ARGUMENT. Counts itself on `cpu` while it lives.
+  Model(std::shared_ptr<Cpu> cpu, const powerinfer_model_shape& shape);
+  ~Model();
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  uint32_t q_width() const { return shape.head_count * shape.head_width; }
+  uint32_t kv_width() const { return shape.kv_head_count * shape.head_width; }
+
+  const std::shared_ptr<Cpu> cpu;
+  const powerinfer_model_shape shape;
+  const uint64_t identity;  // never used twice: tells whose a cache is
+
+  Matrix token_embedding;     // [hidden_width, vocabulary_size]
+  Matrix position_embedding;  // [hidden_width, positions]
+  Vector output_norm, output_norm_bias;
+  Matrix output;  // [hidden_width, vocabulary_size]
+  Vector output_bias;
+  Vector inverse_frequencies;  // f32[rope_width / 2]
+  std::vector<Block> blocks;
+
+  bool ready = false;
+  Workspace workspace;
+  Buffer<float> scores;            // f32[thread_count, score_positions], scratch of attention
+  uint32_t score_positions = 0;    // the largest position_count of a cache so far
+  Batch batch;
+  Counters counters;
+};
+
+// The part of a tensor file a role is bound to.
+struct TensorSource {
+  std::shared_ptr<const MappedFile> file;
+  uint64_t offset_bytes;
+  uint32_t type;
+  uint32_t width;
+  uint32_t rows;
+};
+
+// Writes "blk.3 up" or "token_embedding" to `name`, for messages; any numbers are allowed.
+void describe_tensor(uint32_t role, uint32_t block, char* name, uint64_t capacity);
+// Binds a tensor. Fails with INVALID_ARGUMENT or UNSUPPORTED; the model is then unchanged.
+void bind_tensor(Model& model, uint32_t role, uint32_t block, const TensorSource& source);
+void set_rope(Model& model, const float* inverse_frequencies, uint32_t count);
+// Checks that nothing is missing and allocates the workspace. Fails with INCOMPLETE or OUT_OF_MEMORY.
+void make_ready(Model& model);
+// Makes room for the attention scores of a cache with `position_count` positions.
+void reserve_scores(Model& model, uint32_t position_count);
+
+}  // namespace powerinfer

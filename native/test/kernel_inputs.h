@@ -1,0 +1,165 @@
+// Weights and activations for kernel tests and benchmarks: seeded, any bytes a file may hold, but no infinite or NaN scales.
+#pragma once
+#include <cstring>
+#include "../cpu/kernels.h"
+#include "../quant/formats.h"
+#include "test.h"
+
+namespace powerinfer_test {
+
+enum class Values {
+  kOrdinary,  // random codes, scales around 1/100
+  kHostile    // extreme codes, scales zero, negative zero, subnormal or negative; activations at the edge of their code range
+};
+
+constexpr powerinfer::Type kAllTypes[] = {powerinfer::F32,  powerinfer::F16,  powerinfer::BF16, powerinfer::Q8_0, powerinfer::Q4_0,
+                                          powerinfer::Q4_1, powerinfer::Q5_0, powerinfer::Q5_1, powerinfer::Q2_K, powerinfer::Q3_K,
+                                          powerinfer::Q4_K, powerinfer::Q5_K, powerinfer::Q6_K};
+
+inline const char* name_of(uint32_t type) {
+  switch (type) {
+    case powerinfer::F32: return "F32";
+    case powerinfer::F16: return "F16";
+    case powerinfer::BF16: return "BF16";
+    case powerinfer::Q8_0: return "Q8_0";
+    case powerinfer::Q4_0: return "Q4_0";
+    case powerinfer::Q4_1: return "Q4_1";
+    case powerinfer::Q5_0: return "Q5_0";
+    case powerinfer::Q5_1: return "Q5_1";
+    case powerinfer::Q2_K: return "Q2_K";
+    case powerinfer::Q3_K: return "Q3_K";
+    case powerinfer::Q4_K: return "Q4_K";
+    case powerinfer::Q5_K: return "Q5_K";
+    default: return "Q6_K";
+  }
+}
+
+// Weights that share a block: 1, 32 or 256.
+inline uint32_t block_weights(uint32_t type) {
+  return powerinfer::row_bytes(type, 1) ? 1 : powerinfer::row_bytes(type, 32) ? 32 : 256;
+}
+
+inline float some_float(Random& random, Values values) {
+  if (values == Values::kOrdinary) return random.uniform(-1, 1);
+  const float choices[] = {0.0f, -0.0f, 0x1p-24f, -0x1p-20f, 1.0f, -1.0f, 100.0f, -100.0f};  // halves, two of them subnormal
+  return choices[random.below(8)];
+}
+
+inline uint16_t some_scale(Random& random, Values values) {
+  if (values == Values::kOrdinary) return powerinfer::f16_from_float(random.uniform(0.005f, 0.02f));
+  const uint16_t choices[] = {0x0000, 0x8000, 0x0001, 0x83ff, 0x2000, 0xa000};
+  return choices[random.below(6)];
+}
+
+template <class Block>
+void fill_blocks(uint8_t* bytes, uint64_t size_bytes, Random& random, Values values) {
+  const bool hostile = values == Values::kHostile;
+  for (uint64_t i = 0; i < size_bytes; ++i) {
+    const uint8_t extremes[] = {0x00, 0xff, 0x80, 0x7f};
+    bytes[i] = hostile ? extremes[random.below(4)] : static_cast<uint8_t>(random.bits());
+  }
+  for (uint64_t b = 0; b < size_bytes / sizeof(Block); ++b) {
+    Block& block = reinterpret_cast<Block*>(bytes)[b];
+    block.d = some_scale(random, values);
+    if constexpr (std::is_same_v<Block, powerinfer::BlockQ4_1> || std::is_same_v<Block, powerinfer::BlockQ5_1>) block.m = some_scale(random, values);
+    else if constexpr (Block::kHasOffset) block.dmin = some_scale(random, values);
+  }
+}
+
+inline std::vector<uint8_t> some_weights(uint32_t type, uint64_t count, Random& random, Values values) {
+  using namespace powerinfer;
+  std::vector<uint8_t> bytes(row_bytes(type, count));
+  const auto plain = [&](auto encode) {
+    for (uint64_t i = 0; i < count; ++i) {
+      const auto element = encode(some_float(random, values));
+      std::memcpy(bytes.data() + i * sizeof element, &element, sizeof element);
+    }
+  };
+  switch (type) {
+    case F32: plain([](float v) { return v; }); break;
+    case F16: plain([](float v) { return f16_from_float(v); }); break;
+    case BF16: plain([](float v) { return static_cast<uint16_t>(bits_from_float(v) >> 16); }); break;
+    case Q8_0: fill_blocks<BlockQ8_0>(bytes.data(), bytes.size(), random, values); break;
+    case Q4_0: fill_blocks<BlockQ4_0>(bytes.data(), bytes.size(), random, values); break;
+    case Q4_1: fill_blocks<BlockQ4_1>(bytes.data(), bytes.size(), random, values); break;
+    case Q5_0: fill_blocks<BlockQ5_0>(bytes.data(), bytes.size(), random, values); break;
+    case Q5_1: fill_blocks<BlockQ5_1>(bytes.data(), bytes.size(), random, values); break;
+    case Q2_K: fill_blocks<BlockQ2_K>(bytes.data(), bytes.size(), random, values); break;
+    case Q3_K: fill_blocks<BlockQ3_K>(bytes.data(), bytes.size(), random, values); break;
+    case Q4_K: fill_blocks<BlockQ4_K>(bytes.data(), bytes.size(), random, values); break;
+    case Q5_K: fill_blocks<BlockQ5_K>(bytes.data(), bytes.size(), random, values); break;
+    case Q6_K: fill_blocks<BlockQ6_K>(bytes.data(), bytes.size(), random, values); break;
+    default: break;
+  }
+  return bytes;
+}
+
+// Activation rows in every form a matmul may ask for; the codes come from the scalar quantize_row.
+struct Activations {
+  std::vector<float> values, scales;
+  std::vector<int8_t> codes;
+  std::vector<int16_t> sums;
+  powerinfer::Rows rows;
+
+  Activations(uint32_t count, uint32_t width, Random& random, Values kind) : values(uint64_t{count} * width) {
+    for (float& value : values) value = kind == Values::kHostile && random.below(2) ? (random.below(2) ? 3.0f : -3.0f) : random.uniform(-3, 3);
+    if (width % 32 == 0) {
+      codes.resize(values.size());
+      scales.resize(values.size() / 32);
+      sums.resize(values.size() / 16);
+      uint32_t isa = 1;
+      powerinfer::kernels_for(isa)->quantize_row(values.data(), count * width, codes.data(), scales.data(), sums.data());
+    }
+    rows = {values.data(), codes.data(), scales.data(), sums.data(), width, count, width};
+  }
+};
+
+// f32 weights of `bytes`, decoded.
+inline std::vector<float> decoded(uint32_t type, const std::vector<uint8_t>& bytes, uint64_t count) {
+  std::vector<float> weights(count);
+  uint32_t isa = 1;
+  powerinfer::kernels_for(isa)->dequantize[type](bytes.data(), weights.data(), count);
+  return weights;
+}
+
+// |scale · code| + |offset| of every weight: what rounding errors are relative to.
+template <class Block>
+void block_magnitudes(const std::vector<uint8_t>& bytes, std::vector<double>& magnitudes) {
+  for (uint64_t b = 0; b < magnitudes.size() / Block::kWeights; ++b) {
+    int8_t codes[Block::kWeights];
+    float scales[Block::kWeights / Block::kGroup], offsets[Block::kWeights / Block::kGroup] = {};
+    reinterpret_cast<const Block*>(bytes.data())[b].split(codes, scales, offsets);
+    for (uint32_t i = 0; i < Block::kWeights; ++i)
+      magnitudes[b * Block::kWeights + i] = std::abs(double{scales[i / Block::kGroup]} * codes[i]) + std::abs(double{offsets[i / Block::kGroup]});
+  }
+}
+
+inline std::vector<double> magnitudes_of(uint32_t type, const std::vector<uint8_t>& bytes, uint64_t count) {
+  using namespace powerinfer;
+  std::vector<double> magnitudes(count);
+  switch (type) {
+    case Q4_1: block_magnitudes<BlockQ4_1>(bytes, magnitudes); break;
+    case Q5_1: block_magnitudes<BlockQ5_1>(bytes, magnitudes); break;
+    case Q2_K: block_magnitudes<BlockQ2_K>(bytes, magnitudes); break;
+    case Q4_K: block_magnitudes<BlockQ4_K>(bytes, magnitudes); break;
+    case Q5_K: block_magnitudes<BlockQ5_K>(bytes, magnitudes); break;
+    default: {  // no offsets: the weights themselves
+      const std::vector<float> weights = decoded(type, bytes, count);
+      for (uint64_t i = 0; i < count; ++i) magnitudes[i] = std::abs(double{weights[i]});
+    }
+  }
+  return magnitudes;
+}
+
+constexpr const char* kIsaNames[] = {"AUTO", "scalar", "AVX2", "AVX-512", "AVX-512 VNNI"};
+
+// Calls f(kernels, isa) for each instruction set this CPU runs; the others are named as skipped by one case in kernels_test.cc.
+template <class F>
+void for_each_isa(F&& f) {
+  for (uint32_t wanted = 1; wanted <= 4; ++wanted) {
+    uint32_t isa = wanted;
+    if (const powerinfer::Kernels* kernels = powerinfer::kernels_for(isa)) f(*kernels, isa);
+  }
+}
+
+}  // namespace powerinfer_test
