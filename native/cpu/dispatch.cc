@@ -47,7 +47,7 @@ const TypeRow kTypes[] = {
     PLAIN(F32, ElementF32),
     PLAIN(F16, ElementF16),
     PLAIN(BF16, ElementBF16),
-    CODED(Q8_0, BlockQ8_0, matmul_q8_0_avx2, matmul_q8_0_vnni),
+    BLOCKS(Q8_0, BlockQ8_0, false, ISAS(matmul_dequantized_scalar<BlockQ8_0>, matmul_q8_0_avx2, matmul_q8_0_avx512, matmul_q8_0_avx512)),
     CODED(Q4_0, BlockQ4_0, matmul_q4_0_avx2, matmul_q4_0_vnni),
     CODED(Q4_K, BlockQ4_K, matmul_q4_k_avx2, matmul_q4_k_vnni),
     CODED(Q6_K, BlockQ6_K, matmul_q6_k_avx2, matmul_q6_k_vnni),

@@ -16,10 +16,10 @@ struct Chunking {
   uint32_t chunk_count;
 };
 
-// Chunks of about 48 KiB of weights: microseconds of work, far more than handing one out costs, yet so many of them that threads finish
+// Chunks of about 128 KiB of weights: microseconds of work, far more than handing one out costs, yet so many of them that threads finish
 // together. Small loops are cut finer, down to `multiple` rows, to give every thread some four of them.
 inline Chunking chunk_rows_of(uint64_t row_bytes, uint32_t rows, uint64_t loop_bytes, uint32_t thread_count, uint32_t multiple) {
-  constexpr uint64_t kChunkBytes = 48 * 1024;
+  constexpr uint64_t kChunkBytes = 128 * 1024;
   const uint64_t chunk_bytes = std::min<uint64_t>(kChunkBytes, loop_bytes / (uint64_t{thread_count} * 4));
   const uint32_t chunk_rows = std::max(multiple, static_cast<uint32_t>(std::min<uint64_t>(chunk_bytes / row_bytes, rows)) / multiple * multiple);
   return {chunk_rows, (rows + chunk_rows - 1) / chunk_rows};

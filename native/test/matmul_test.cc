@@ -77,14 +77,13 @@ TEST("matmul equals a sum in double for extreme codes and zero, subnormal and ne
   for (const uint32_t type : kAllTypes) check_type(type, Values::kHostile, 2);
 }
 
-TEST("matmul is exact where every Q8_0 code is -128 and every activation code 127 or -127") {
+TEST("matmul is exact where every Q8_0 code is -128 and every activation 127 or -127") {
   std::vector<uint8_t> weights(row_bytes(Q8_0, 96) * 5, 0x80);
   for (uint32_t b = 0; b < 15; ++b) reinterpret_cast<BlockQ8_0*>(weights.data())[b].d = 0x3c00;  // 1
   for (const float sign : {1.0f, -1.0f}) {
     Random random(3);
     Activations x(1, 96, random, Values::kOrdinary);
-    std::fill(x.codes.begin(), x.codes.end(), static_cast<int8_t>(sign * 127));
-    std::fill(x.scales.begin(), x.scales.end(), 1.0f);
+    std::fill(x.values.begin(), x.values.end(), sign * 127);
     for_each_isa([&](const Kernels& kernels, uint32_t) {
       float out[5];
       kernels.matmul[Q8_0]({weights.data(), row_bytes(Q8_0, 96), nullptr, 0, 5, x.rows, out, 5});

@@ -1,4 +1,4 @@
-// Quantized weights times activation codes: the definition that matmul_q8_0, q4_0, q4_k and q6_k speed up.
+// Quantized weights times activation codes: the definition that matmul_q4_0, q4_k and q6_k speed up.
 #include "matmul_tiles.h"
 #include "variants.h"
 
@@ -34,7 +34,6 @@ void matmul_codes_scalar(const Matmul& op) {
   }
 }
 
-template void matmul_codes_scalar<BlockQ8_0>(const Matmul&);
 template void matmul_codes_scalar<BlockQ4_0>(const Matmul&);
 template void matmul_codes_scalar<BlockQ4_K>(const Matmul&);
 template void matmul_codes_scalar<BlockQ6_K>(const Matmul&);

@@ -44,21 +44,6 @@ TARGET_AVX2 POWERINFER_INLINE void multiply_32(const __m256i (&codes)[R], const 
   }
 }
 
-// The same for signed codes -128 .. 127: the sign moves to the activation code, which is never -128, so 128 · 127 · 2 = 32512 fits.
-template <uint32_t R, uint32_t C>
-TARGET_AVX2 POWERINFER_INLINE void multiply_signed_32(const __m256i (&codes)[R], const __m256 (&scales)[R], const CodeRows<C>& x, uint32_t k,
-                                                      __m256 (&sums)[R][C]) {
-  FOR_REGISTERS(c, C) {
-    const __m256i x_codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.codes[c] + k));
-    const __m256 x_scale = _mm256_broadcast_ss(x.scales[c] + k / 32);
-    FOR_REGISTERS(r, R) {
-      const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(codes[r]), _mm256_sign_epi8(x_codes, codes[r]));
-      const __m256 dot = _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-      sums[r][c] = _mm256_fmadd_ps(_mm256_mul_ps(scales[r], x_scale), dot, sums[r][c]);
-    }
-  }
-}
-
 // sums += scales · Σ (codes - kZero) · x over 64 codes at k, or the 32 that are left unless kWhole. Codes are unsigned, any value:
 // VNNI adds four products in 32 bits.
 template <int kZero, bool kWhole = true, uint32_t R, uint32_t C>

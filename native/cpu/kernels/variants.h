@@ -21,7 +21,7 @@ void convert_to_f16_scalar(const float* values, uint16_t* halves, uint64_t count
 template <class Element> void matmul_float_avx2(const Matmul&);
 template <class Element> void matmul_float_avx512(const Matmul&);
 void matmul_q8_0_avx2(const Matmul&);
-void matmul_q8_0_vnni(const Matmul&);
+void matmul_q8_0_avx512(const Matmul&);
 void matmul_q4_0_avx2(const Matmul&);
 void matmul_q4_0_vnni(const Matmul&);
 void matmul_q4_k_avx2(const Matmul&);
