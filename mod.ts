@@ -17,7 +17,7 @@ import { Effect, Layer } from "effect"
 export * from "@powerinfer/core"
 
 /** Rows of one prefill batch, and the batch size up to which an exact predictor runs sparse. Measured: docs/measurements.md. */
-const batchDefaults = { rowCountMax: 64, sparseRowCountMax: 4 } as const
+const batchDefaults = { rowCountMax: 64, sparseRowCountMax: 8 } as const
 
 /** `EngineOptions` where everything but the model has a default. */
 export type EngineSettings = Pick<EngineOptions, "model"> & Partial<EngineOptions>

@@ -1,13 +1,21 @@
 // Goal: quantized models lose no more in our engine than quantization itself costs, and exact_gate loses nothing.
-// Method: the reference's 512-token windows of validation text. Perplexity of F16 against the reference's own; KL divergence of Q8_0 and Q4_0
-// to our F16 run (3e-7 from float32), bounded by the figures of models/README.md plus 10%.
+// Method: 512-token windows of validation text. Perplexity of F16 against the published one and the reference's own; KL divergence of Q8_0 and
+// Q4_0 to our F16 run (3e-7 from float32), bounded by the figures of models/README.md plus 10%.
 import { expect, test } from "bun:test"
-import { evaluateTokens, type OpenPlan, type PluginUse } from "@powerinfer/core"
+import { evaluateTokens, openModel, type OpenPlan, openTokenizer, type PluginUse } from "@powerinfer/core"
 import { Effect } from "effect"
 import reference from "../../models/relu-llama-7m/reference.json" with { type: "json" }
 import { everyNeuron, exactGate, models, withPlan } from "../support/plans.ts"
 
-const windows = reference.valid_windows
+/** 512-token windows with the token after them. */
+const readFirstWindows = async (count: number): Promise<Array<ReadonlyArray<number>>> => {
+  const { gguf } = await Effect.runPromise(openModel(models.f16))
+  const tokenizer = await Effect.runPromise(openTokenizer(gguf.metadata))
+  const documents = (await Bun.file("test/golden/text/valid_head.txt").text()).split(/<\|doc\|>\n?/).filter(Boolean)
+  const tokens = documents.flatMap((text) => [...tokenizer.encode(`${text.trimEnd()}\n`), tokenizer.eos!])
+  return Array.from({ length: count }, (_, window) => tokens.slice(window * 512, window * 512 + 513))
+}
+const firstWindows = await readFirstWindows(8)
 
 const windowLogits = (plan: OpenPlan, ids: ReadonlyArray<number>, rowCount?: number): Promise<Array<Float32Array>> => {
   const logits: Array<Float32Array> = []
@@ -39,24 +47,32 @@ const meanKl = (p: ReadonlyArray<Float32Array>, q: ReadonlyArray<Float32Array>):
   return sum / p.length
 }
 
-const allWindows = (path: string, predictor: PluginUse<"predictor">) =>
-  withPlan(path, { predictor }, async (plan) => {
+const logitsOf = (path: string, windows: ReadonlyArray<ReadonlyArray<number>>) =>
+  withPlan(path, { predictor: everyNeuron }, async (plan) => {
     const logits: Array<Array<Float32Array>> = []
-    for (const { ids } of windows) logits.push(await windowLogits(plan, ids))
+    for (const ids of windows) logits.push(await windowLogits(plan, ids))
     return logits
   })
 
-const f16 = allWindows(models.f16, everyNeuron)
+const perplexity = (
+  logits: ReadonlyArray<ReadonlyArray<Float32Array>>,
+  windows: ReadonlyArray<ReadonlyArray<number>>
+) => Math.exp(logits.reduce((sum, window, index) => sum + meanNll(window, windows[index]!), 0) / windows.length)
 
-test("evaluateTokens() reaches the reference's perplexity on F16 within 0.01%", async () => {
-  const logits = await f16
-  let ours = 0
-  let theirs = 0
-  for (const [index, { ids, mean_nll }] of windows.entries()) {
-    ours += meanNll(logits[index]!, ids) / windows.length
-    theirs += mean_nll / windows.length
-  }
-  expect(Math.abs(Math.exp(ours - theirs) - 1)).toBeLessThan(1e-4)
+const f16 = logitsOf(models.f16, firstWindows)
+
+test("openTokenizer() cuts the validation text into the reference's tokens", () => {
+  expect(firstWindows[0]!).toEqual(reference.valid_windows[0]!.ids)
+})
+
+test("evaluateTokens() reaches the published F16 perplexity of the first eight windows within 0.01%", async () => {
+  expect(Math.abs(perplexity(await f16, firstWindows) / 20.9187 - 1)).toBeLessThan(1e-4)
+})
+
+test("evaluateTokens() reaches the reference's likelihood of windows all over the text within 0.01%", async () => {
+  const windows = reference.valid_windows.map(({ ids }) => ids)
+  const theirs = reference.valid_windows.reduce((sum, { mean_nll }) => sum + mean_nll, 0) / windows.length
+  expect(Math.abs(perplexity(await logitsOf(models.f16, windows), windows) / Math.exp(theirs) - 1)).toBeLessThan(1e-4)
 })
 
 for (const [type, path, klMax] of [
@@ -65,7 +81,7 @@ for (const [type, path, klMax] of [
 ] as const) {
   test(`evaluateTokens() on ${type} stays within a KL divergence of ${klMax.toExponential(2)} to F16`, async () => {
     const base = await f16
-    const quantized = await allWindows(path, everyNeuron)
+    const quantized = await logitsOf(path, firstWindows)
     const kl = base.reduce((sum, window, index) => sum + meanKl(window, quantized[index]!), 0) / base.length
     expect(kl).toBeLessThan(klMax)
     expect(kl).toBeGreaterThan(klMax / 10)
@@ -73,7 +89,7 @@ for (const [type, path, klMax] of [
 }
 
 test("exact_gate gives the logits of every_neuron in single-row batches", async () => {
-  const ids = windows[0]!.ids.slice(0, 40)
+  const ids = firstWindows[0]!.slice(0, 40)
   const dense = await withPlan(models.f16, { predictor: everyNeuron }, (plan) => windowLogits(plan, ids, 1))
   const sparse = await withPlan(models.f16, { predictor: exactGate }, (plan) => windowLogits(plan, ids, 1))
   // Both are float32 with `down` summed in another order; the F16 cache turns that into a rounding now and then. The reference backend differs by 5e-9.
@@ -83,7 +99,7 @@ test("exact_gate gives the logits of every_neuron in single-row batches", async 
 test("exact_gate reads fewer bytes than every_neuron for the same tokens", async () => {
   const bytes = async (predictor: PluginUse<"predictor">) =>
     withPlan(models.f16, { predictor }, async (plan) => {
-      await windowLogits(plan, windows[0]!.ids.slice(0, 64), 1)
+      await windowLogits(plan, firstWindows[0]!.slice(0, 64), 1)
       const { ffnBytes, neuronComputedCount, neuronCount } = plan.home.counters()
       return { ffnBytes, activeShare: neuronComputedCount / neuronCount }
     })

@@ -22,7 +22,7 @@ export const planOptions = (options: Partial<PlanOptions> = {}): PlanOptions => 
   predictor: everyNeuron,
   placement: usePlugin(placementSingleDevice),
   rowCountMax: 64,
-  sparseRowCountMax: 4,
+  sparseRowCountMax: 8,
   ...options
 })
 
