@@ -1,11 +1,12 @@
-// How do `npm start` and `npm test` work on a machine that has only Node, or only Bun?
+// How do `npm start` and `npm test` work on a machine that has only Node, or only Bun? And `deno task`, where there is only Deno?
 // Finds Bun (or fetches it into build/bun), installs the packages of bun.lock when they are stale, then hands over to Bun.
+// `start` under Deno needs neither: Deno runs our TypeScript, with packages from its own cache.
 // Only Node's own modules: this file runs before anything is installed.
 import { spawn, spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const bunFolder = join(root, "build", "bun")
@@ -28,6 +29,8 @@ const main = () => {
   const [word = "", ...args] = process.argv.slice(2)
   const command = Object.hasOwn(commands, word) ? commands[word] : undefined
   if (!command) stop(`Cannot launch "${word}": use one of ${Object.keys(commands).join(", ")}`, 2)
+
+  if (word === "start" && process.versions.deno) return runHere(command(args))
 
   const manifest = readFileSync(join(root, "package.json"), "utf8")
   const wantedVersion = JSON.parse(manifest).packageManager.replace("bun@", "")
@@ -80,12 +83,10 @@ const fetchBun = (version) => {
   say(`Fetching Bun ${version} into build/bun (once) …`)
   mkdirSync(bunFolder, { recursive: true })
   writeFileSync(join(bunFolder, "package.json"), JSON.stringify({ private: true, dependencies: { bun: version } }))
-  const result = process.versions.bun
-    ? runInFolder(process.execPath, ["install", "--ignore-scripts", "--linker=hoisted"])
-    : runNpm(["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"])
+  const result = installBun()
   if (result.error) {
     stop(
-      `Cannot fetch Bun ${version}: npm does not start (${result.error.message}); install npm, or Bun from https://bun.sh`
+      `Cannot fetch Bun ${version}: its installer does not start (${result.error.message}); install npm, or Bun from https://bun.sh`
     )
   }
   if (result.status !== 0) {
@@ -100,6 +101,17 @@ const fetchBun = (version) => {
     )
   }
   return found
+}
+
+/** With the installer of the runtime that is here, into one flat node_modules. */
+const installBun = () => {
+  if (process.versions.bun) return runInFolder(process.execPath, ["install", "--ignore-scripts", "--linker=hoisted"])
+  if (process.versions.deno) {
+    // Runs no install scripts unless told to; quiet, or it advises to approve Bun's.
+    const flat = ["--node-modules-dir=manual", "--node-modules-linker=hoisted"]
+    return runInFolder(process.execPath, ["install", "--quiet", "--no-lock", ...flat])
+  }
+  return runNpm(["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"])
 }
 
 /** Starts the npm that started us, so that its version and settings are kept; else the one in PATH. */
@@ -120,6 +132,13 @@ const installPackages = (bun) => {
   if (status !== 0) {
     stop("Cannot install the packages of bun.lock: Bun's own words are above; check the network and run this again")
   }
+}
+
+/** Runs a program of ours in this very process, as if it had been started from the root. */
+const runHere = ([file, ...args]) => {
+  process.chdir(root)
+  process.argv.splice(1, Infinity, join(root, file), ...args)
+  return import(pathToFileURL(join(root, file)).href)
 }
 
 /** Runs Bun in our place: same terminal, same signals, same exit status, and no Bun left behind when we are killed. */
@@ -163,4 +182,4 @@ const stop = (line, status = 1) => {
   process.exit(status)
 }
 
-main()
+await main()

@@ -18,6 +18,9 @@ export interface WorkerClient {
 
 export type GenerationQueue = Queue.Enqueue<GenerationPart, EngineError | Cause.Done>
 
+/** In the language of this module: a package that Deno is to run is published compiled, because Deno strips no types below node_modules. */
+const workerUrl = new URL(import.meta.url.endsWith(".js") ? "./worker.js" : "./worker.ts", import.meta.url).href
+
 /** How long a closing engine may take to free its memory before its thread is ended: one batch of a large model. */
 const closeTimeoutMs = 2000
 
@@ -32,7 +35,7 @@ export const openWorkerClient = Effect.fnUntraced(function* (
   let lastNumber = 0
 
   const worker = yield* Effect.acquireRelease(
-    Effect.sync(() => new Worker(new URL("./worker.ts", import.meta.url).href, { type: "module" })),
+    Effect.sync(() => new Worker(workerUrl, { type: "module" })),
     (worker) => Effect.sync(() => worker.terminate())
   )
   const post = (message: ToWorker) => worker.postMessage(message)
