@@ -51,8 +51,8 @@ const command = Command.make(
         )
         const load = otherLoad()
         for (const one of figures) {
-          const { before, after } = one.bandwidthBytesPerSecond
-          const bandwidth = `${formatBytes(before)}–${formatBytes(after)}`
+          const { median, min, max } = one.bandwidthBytesPerSecond
+          const bandwidth = `${formatBytes(median)} (${formatBytes(min)}–${formatBytes(max)})`
           rows.push([model.name, String(threads), ...speedCells(one), bandwidth, load?.toFixed(2) ?? "unknown"])
           runs.push({ file, model: model.name, threads, ...speedJson(one), other_load_cores: load })
         }

@@ -19,8 +19,7 @@ export const speedJson = (figures: SpeedFigures) => ({
   bytes_read_per_s: figures.bandwidthShare * bandwidthOf(figures),
   bandwidth_share: figures.bandwidthShare,
   bandwidth_bytes_per_s: bandwidthOf(figures),
-  bandwidth_bytes_per_s_before: figures.bandwidthBytesPerSecond.before,
-  bandwidth_bytes_per_s_after: figures.bandwidthBytesPerSecond.after,
+  bandwidth_bytes_per_s_range: rangeOf(figures.bandwidthBytesPerSecond),
   active_share: figures.activeShare
 })
 
@@ -56,12 +55,12 @@ export const speedCells = (figures: SpeedFigures): ReadonlyArray<string> => [
 export const speedTable = (figures: ReadonlyArray<SpeedFigures>): string => {
   const [first] = figures
   if (!first) return ""
-  const { before, after } = first.bandwidthBytesPerSecond
+  const { median, min, max } = first.bandwidthBytesPerSecond
   return [
     markdownTable([speedColumns, ...figures.map(speedCells)]),
     "",
     `The floor is ${formatBytes(first.floorBytesPerToken)} a token (every weight once, the KV cache) over a bandwidth of`,
-    `${formatBytes(before)}/s before and ${formatBytes(after)}/s after; rates are medians.`
+    `${formatBytes(median)}/s, ${formatBytes(min)} to ${formatBytes(max)} around the repetitions; rates are medians.`
   ].join("\n")
 }
 
@@ -76,4 +75,4 @@ export const markdownTable = (rows: ReadonlyArray<ReadonlyArray<string>>): strin
 
 const rangeOf = ({ min, max }: Spread): ReadonlyArray<number> => [min, max]
 
-const bandwidthOf = ({ bandwidthBytesPerSecond: { before, after } }: SpeedFigures): number => Math.max(before, after)
+const bandwidthOf = ({ bandwidthBytesPerSecond }: SpeedFigures): number => bandwidthBytesPerSecond.median

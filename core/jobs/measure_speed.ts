@@ -46,8 +46,8 @@ export interface SpeedFigures {
   readonly cacheBytesPerToken: number
   /** Share of FFN neurons computed while decoding. */
   readonly activeShare: number
-  /** Just before and just after; the floor counts with the higher one: the best that the memory has shown. */
-  readonly bandwidthBytesPerSecond: { readonly before: number; readonly after: number }
+  /** Before, between and after the repetitions; the floor counts with the median, as rates do: shared machines lend bursts of bandwidth. */
+  readonly bandwidthBytesPerSecond: Spread
   /** Weights of the dense model, once, and the KV cache. */
   readonly floorBytesPerToken: number
   /** Decoding no token can be faster without leaving out weights. */
@@ -74,23 +74,20 @@ export const measureSpeed = Effect.fnUntraced(function* <E>(
   if (!first) return []
   const text = yield* writeText(first.plan, options)
   const bandwidths = new Set(subjects.map((subject) => subject.measureBandwidth))
-  const measureBandwidths = Effect.map(
-    Effect.forEach(bandwidths, (measure) => Effect.map(measure, (speed) => [measure, speed] as const)),
-    (measured) => new Map(measured)
-  )
+  const samples = new Map([...bandwidths].map((measure) => [measure, new Array<number>()]))
+  const sampleBandwidths = Effect.gen(function* () {
+    for (const [measure, measured] of samples) measured.push(yield* measure)
+  })
 
   for (const subject of subjects) yield* pass(subject.plan, text, options)
-  const before = yield* measureBandwidths
+  yield* sampleBandwidths
   const passes = subjects.map((): Array<Pass> => [])
   for (let repetition = 0; repetition < options.repetitions; repetition++) {
     for (const [index, subject] of subjects.entries()) passes[index]!.push(yield* pass(subject.plan, text, options))
+    yield* sampleBandwidths
   }
-  const after = yield* measureBandwidths
   return subjects.map((subject, index) =>
-    figuresOf(subject, passes[index]!, {
-      before: before.get(subject.measureBandwidth)!,
-      after: after.get(subject.measureBandwidth)!
-    })
+    figuresOf(subject, passes[index]!, spreadOf(samples.get(subject.measureBandwidth)!))
   )
 })
 
@@ -197,13 +194,13 @@ const difference = (after: DeviceCounters, before: DeviceCounters): DeviceCounte
 const figuresOf = (
   { name, plan }: SpeedSubject<never> | SpeedSubject<unknown>,
   passes: ReadonlyArray<Pass>,
-  bandwidth: { readonly before: number; readonly after: number }
+  bandwidth: Spread
 ): SpeedFigures => {
   const perToken = (key: keyof DeviceCounters) =>
     passes.reduce((sum, { decoded }) => sum + decoded[key], 0) /
     passes.reduce((sum, { decodeTokens }) => sum + decodeTokens, 0)
   const decodeTokensPerSecond = spreadOf(passes.map((one) => one.decodeTokensPerSecond))
-  const bytesPerSecond = Math.max(bandwidth.before, bandwidth.after)
+  const bytesPerSecond = bandwidth.median
   const weightBytesPerToken = perToken("weightBytes")
   const cacheBytesPerToken = perToken("cacheBytes")
   const floorBytesPerToken = sparsityFacts(plan.model).tokenBytes + cacheBytesPerToken
