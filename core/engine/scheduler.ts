@@ -3,6 +3,7 @@ import { Batch } from "../batch.ts"
 import { openForward } from "./forward.ts"
 import type { Generation } from "./generation.ts"
 import type { OpenPlan } from "./open_plan.ts"
+import { planCounters } from "./plan_counters.ts"
 
 export interface Scheduler {
   add(generation: Generation): void
@@ -66,7 +67,7 @@ export const openScheduler = (plan: OpenPlan, fail: (generation: Generation, err
     generations = generations.filter((generation) => !generation.ended)
     const turns = fillBatch()
     if (turns.length === 0) return false
-    const before = plan.home.counters()
+    const before = planCounters(plan)
     const start = performance.now()
     let logits: Float32Array | undefined
     try {
@@ -80,7 +81,7 @@ export const openScheduler = (plan: OpenPlan, fail: (generation: Generation, err
     }
     if (!logits) return true
     const seconds = (performance.now() - start) / 1000
-    const after = plan.home.counters()
+    const after = planCounters(plan)
     for (const { generation, rowCount, logitIndex } of turns) {
       const kind = generation.prefilling ? "prefill" : "decode"
       generation.meter.add(kind, seconds, rowCount / batch.rowCount, rowCount, before, after)

@@ -6,6 +6,7 @@ import { toEngineError } from "../engine/engine_error.ts"
 import { sparsityFacts } from "../model/sparsity_facts.ts"
 import { openForward } from "../engine/forward.ts"
 import type { OpenPlan } from "../engine/open_plan.ts"
+import { planCounters } from "../engine/plan_counters.ts"
 import { PromptTooLong } from "../engine/request.ts"
 import { SamplerOptions } from "../sampler/options.ts"
 import { openSampler } from "../sampler/sampler.ts"
@@ -131,7 +132,7 @@ const pass = (plan: OpenPlan, text: ReadonlyArray<number>, options: SpeedOptions
         // Lets an interruption in, here and below.
         yield* Effect.yieldNow
       }
-      const before = countersOf(plan)
+      const before = planCounters(plan)
       let decodeSeconds = 0
       for (let position = options.promptTokens; position < text.length; position++) {
         decodeSeconds += run(text, position, position + 1).seconds
@@ -140,7 +141,7 @@ const pass = (plan: OpenPlan, text: ReadonlyArray<number>, options: SpeedOptions
       const result: Pass = {
         prefillTokensPerSecond: options.promptTokens / prefillSeconds,
         decodeTokensPerSecond: options.decodeTokens / decodeSeconds,
-        decoded: difference(countersOf(plan), before),
+        decoded: difference(planCounters(plan), before),
         decodeTokens: options.decodeTokens
       }
       return result
@@ -164,21 +165,6 @@ const openRows = (plan: OpenPlan, cache: CacheId) => {
     const begin = performance.now()
     const logits = forward(batch)!
     return { logits, seconds: (performance.now() - begin) / 1000 }
-  }
-}
-
-/** Of all devices together; rows and the neurons asked for are the home's: every device sees the same ones. */
-const countersOf = (plan: OpenPlan): DeviceCounters => {
-  const total = plan.devices.map((device) => device.counters())
-  const sum = (key: keyof DeviceCounters) => total.reduce((all, counters) => all + counters[key], 0)
-  const { rowCount, neuronCount } = plan.home.counters()
-  return {
-    rowCount,
-    weightBytes: sum("weightBytes"),
-    ffnBytes: sum("ffnBytes"),
-    cacheBytes: sum("cacheBytes"),
-    neuronCount,
-    neuronComputedCount: sum("neuronComputedCount")
   }
 }
 

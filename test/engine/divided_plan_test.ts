@@ -1,0 +1,44 @@
+// Goal: a block divided between devices computes what one device computes, whoever is the home and whatever selects the neurons.
+// Method: neurons in turn on the cpu and the reference backend, against the reference backend alone, through openPlan and forward.
+import { expect, test } from "bun:test"
+import { evaluateTokens, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
+import backendReference from "@powerinfer/backend-reference"
+import predictorOracleTopK from "@powerinfer/predictor-oracle-top-k"
+import { Effect } from "effect"
+import { cpu, everyNeuron, exactGate, withPlan } from "../support/plans.ts"
+import halves from "../support/plugins/halves.ts"
+
+const reference = usePlugin(backendReference)
+const tokens = [1, 3258, 1922, 706, 583, 160, 1638, 2493, 301, 3465]
+
+const logitsOf = async (plan: OpenPlan): Promise<Float32Array> => {
+  const { vocabularySize } = plan.model.shape
+  const logits = new Float32Array(tokens.length * vocabularySize)
+  const keep = (position: number, row: Float32Array) => logits.set(row, position * vocabularySize)
+  await Effect.runPromise(evaluateTokens(plan, tokens, { cacheType: "f32", rowCount: 4 }, keep))
+  return logits
+}
+
+const largestError = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((largest, value, index) => Math.max(largest, Math.abs(value - b[index]!)), 0)
+
+const devices: ReadonlyArray<readonly [string, ReadonlyArray<PluginUse<"backend">>]> = [
+  ["the cpu as home and the reference", [cpu(), reference]],
+  ["the reference as home and the cpu", [reference, cpu()]],
+  ["three devices", [cpu(), reference, cpu({ threads: 1 })]]
+]
+const topK = usePlugin(predictorOracleTopK, { share: 0.2 })
+
+for (const family of ["llama-gqa-relu", "falcon40-relu", "opt", "qwen2"]) {
+  for (const predictor of [everyNeuron, exactGate, topK]) {
+    for (const [names, backends] of devices) {
+      test(`forward() on ${family} divided between ${names} equals one device, with ${predictor.name}`, async () => {
+        const path = `test/golden/families/${family}.gguf`
+        const whole = await withPlan(path, { backends: [reference], predictor }, logitsOf)
+        const divided = await withPlan(path, { backends, predictor, placement: usePlugin(halves) }, logitsOf)
+        // Logits have a standard deviation of about 1; the golden families allow the same error.
+        expect(largestError(whole, divided)).toBeLessThan(1e-4)
+      })
+    }
+  }
+}
