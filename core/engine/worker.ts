@@ -28,6 +28,13 @@ let running = false
 const numberOf = (generation: Generation): number | undefined =>
   [...generations].find(([, candidate]) => candidate === generation)?.[0]
 
+const reportFailure = (generation: Generation, error: unknown): void => {
+  const number = numberOf(generation)
+  if (number === undefined) return
+  generations.delete(number)
+  port.postMessage({ type: "broken", generation: number, error: encodeEngineError(error) })
+}
+
 const isCancelled = (generation: number) =>
   Atomics.load(opened!.cancelled, generation % cancellationSlots) === generation
 
@@ -38,22 +45,25 @@ const everyoneCancelled = () => [...generations.keys()].every(isCancelled)
 const run = async (): Promise<void> => {
   if (running || !opened) return
   running = true
-  while (opened.runner.step(everyoneCancelled)) {
-    await new Promise((resume) => setImmediate(resume))
-    for (const [number, generation] of generations) if (isCancelled(number)) generation.finish("cancelled")
+  try {
+    while (opened.runner.step(everyoneCancelled)) {
+      await new Promise((resume) => setImmediate(resume))
+      for (const [number, generation] of generations) if (isCancelled(number)) generation.finish("cancelled")
+    }
+  } catch (error) {
+    // Not one generation's failure, which the runner reports: ours. Nobody shall wait forever for it.
+    for (const generation of generations.values()) {
+      generation.abandon()
+      reportFailure(generation, error)
+    }
+  } finally {
+    running = false
   }
-  running = false
 }
 
 const open = async (message: ToWorker & { readonly type: "open" }): Promise<EngineInfo> => {
   const announce = (line: string) => port.postMessage({ type: "announce", line })
-  const fail = (generation: Generation, error: unknown) => {
-    const number = numberOf(generation)
-    if (number === undefined) return
-    generations.delete(number)
-    port.postMessage({ type: "broken", generation: number, error: encodeEngineError(error) })
-  }
-  opening = Effect.runFork(Scope.provide(openRunner(message.options, announce, fail), engineScope))
+  opening = Effect.runFork(Scope.provide(openRunner(message.options, announce, reportFailure), engineScope))
   const runner = await Effect.runPromise(Fiber.join(opening))
   opened = { runner, cancelled: message.cancelled }
   const { model, devices, selector } = runner.plan

@@ -7,12 +7,14 @@ import {
   type GenerateRequest,
   type GenerationPart,
   openEngine,
-  type Session
+  type Session,
+  usePlugin
 } from "@powerinfer/core"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { withDefaults } from "../../mod.ts"
 import reference from "../../models/relu-llama-7m/reference.json" with { type: "json" }
 import { cpu, models } from "../support/plans.ts"
+import throwsOnThree from "../support/plugins/throws_on_three.ts"
 
 const scope = Effect.runSync(Scope.make())
 let engine: EngineService
@@ -200,6 +202,30 @@ test("openSession() refuses more positions than the model has learned", async ()
     Effect.runPromise
   )
   expect(error).toMatchObject({ _tag: "ContextTooLong", contextLength: 600, contextLengthMax: 512 })
+})
+
+test("a predictor that throws breaks its generation by name, and the engine lives on", async () => {
+  const { broken, next } = await withDefaults({
+    model: models.f16,
+    backends: [cpu()],
+    predictor: usePlugin(throwsOnThree)
+  }).pipe(
+    Effect.flatMap(openEngine),
+    Effect.flatMap((faulty) =>
+      Effect.gen(function* () {
+        const run = (ids: ReadonlyArray<number>) =>
+          collect(faulty.generate({ prompt: ids, sampling: greedy, maxTokens: 4 }))
+        const broken = yield* Effect.orDie(Effect.flip(run(golden.ids.slice(0, 3))))
+        return { broken, next: yield* run(golden.ids) }
+      })
+    ),
+    Effect.scoped,
+    Effect.runPromise
+  )
+  expect(broken._tag).toBe("EngineDefect")
+  expect(broken.message).toContain("three rows are too many")
+  expect(next.tokens).toEqual(golden.greedy_ids.slice(0, 4))
+  expect(next.end.figures.fidelity).toBe("measured")
 })
 
 test("encode() and decode() are the model's tokenizer", async () => {

@@ -1,0 +1,24 @@
+// A faulty predictor for tests: it throws when a batch has exactly three rows, and proposes every neuron otherwise.
+import { definePlugin, type Predictor } from "@powerinfer/core"
+import { Effect, Schema } from "effect"
+
+const predictor: Predictor = {
+  open: () =>
+    Effect.succeed({
+      proposes: "some",
+      confirms: false,
+      exact: false,
+      select: (_block, hidden, active) => {
+        if (hidden.rowCount === 3) throw new Error("three rows are too many")
+        active.fill()
+      }
+    })
+}
+
+export default definePlugin({
+  kind: "predictor",
+  name: "throws_on_three",
+  module: import.meta.url,
+  options: Schema.Struct({}),
+  make: () => predictor
+})
