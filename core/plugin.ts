@@ -69,7 +69,7 @@ export const loadPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   })
   const plugin = module.default
   if (plugin?.kind !== use.kind) return yield* unavailable(`${use.module} does not default-export a ${use.kind} plugin`)
-  const options = yield* Schema.decodeUnknownEffect(plugin.options)(use.options).pipe(
+  const options = yield* Schema.decodeUnknownEffect(plugin.options)(use.options, { onExcessProperty: "error" }).pipe(
     Effect.mapError((error) => unavailable(`its options are wrong: ${error.message}`))
   )
   return plugin.make(options)

@@ -13,7 +13,7 @@ export const figuresLine = (figures: GenerationFigures): string => {
   else {
     parts.push(`decode ${countTokens(figures.generatedTokens)}, ${formatRate(figures.decodeTokensPerSecond)}/s`)
     const ofDense = formatShare(figures.weightBytesPerToken / figures.denseBytesPerToken)
-    parts.push(`${formatBytes(figures.weightBytesPerToken)} read a token, ${ofDense} of dense`)
+    parts.push(`${formatBytes(figures.weightBytesPerToken)} of weights a token, ${ofDense} of dense`)
     parts.push(`${formatShare(figures.activeShare)} of neurons active`)
   }
   return [...parts, figures.fidelity, `seed ${figures.seed}`].join(" · ")
@@ -31,7 +31,9 @@ export const figuresJson = (reason: FinishReason, figures: GenerationFigures) =>
   decode_s: figures.decodeSeconds,
   prefill_tokens_per_s: figures.prefillTokensPerSecond,
   decode_tokens_per_s: figures.decodeTokensPerSecond,
-  bytes_read_per_token: figures.weightBytesPerToken,
+  bytes_read_per_token: figures.weightBytesPerToken + figures.cacheBytesPerToken,
+  weight_bytes_read_per_token: figures.weightBytesPerToken,
+  cache_bytes_read_per_token: figures.cacheBytesPerToken,
   dense_bytes_per_token: figures.denseBytesPerToken,
   active_share: figures.activeShare,
   fidelity: figures.fidelity,

@@ -7,7 +7,7 @@ import { firstPartyNames } from "./plugins.ts"
 const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.optional(flag).pipe(Flag.map(Option.getOrUndefined))
 
-const count = (minimum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum: 2 ** 31 - 1 }))
+const count = (minimum: number, maximum = 2 ** 31 - 1) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 export const modelArgument = Argument.String("MODEL").pipe(
   Argument.withDescription("A GGUF file; of a split model, any part")
@@ -25,7 +25,7 @@ export const jsonFlag = Flag.Boolean("json").pipe(
 export const engineFlags = {
   threads: optional(
     Flag.Int("threads").pipe(
-      Flag.withSchema(count(0)),
+      Flag.withSchema(count(0, 1024)),
       Flag.withDescription("Threads of the cpu backend; 0 or absent: one a core")
     )
   ),

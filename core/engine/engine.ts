@@ -1,7 +1,7 @@
 // The engine as a service: sessions that turn prompts into streams of tokens.
 import { Context, Effect, Layer, Queue, type Scope, Stream } from "effect"
 import { type EngineError, toEngineError } from "./engine_error.ts"
-import { checkRequest, type GenerateRequest, type GenerationPart } from "./request.ts"
+import { checkRequest, checkSessionOptions, type GenerateRequest, type GenerationPart } from "./request.ts"
 import type { RunnerOptions } from "./runner.ts"
 import type { SessionOptions } from "./session.ts"
 import { openWorkerClient, type WorkerClient } from "./worker_client.ts"
@@ -48,9 +48,13 @@ export const openEngine = Effect.fnUntraced(function* (
   let lastSession = 0
 
   const session: EngineService["session"] = Effect.fnUntraced(function* (sessionOptions) {
+    const checked = yield* Effect.try({
+      try: () => checkSessionOptions({ ...sessionDefaults, ...sessionOptions }),
+      catch: toEngineError
+    })
     const number = ++lastSession
     const contextLength = yield* Effect.acquireRelease(
-      client.call({ type: "session_open", session: number, options: { ...sessionDefaults, ...sessionOptions } }),
+      client.call({ type: "session_open", session: number, options: checked }),
       () => client.call({ type: "session_close", session: number }).pipe(Effect.ignore)
     )
     return { contextLength: contextLength as number, generate: (request) => streamOf(client, number, request) }

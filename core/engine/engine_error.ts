@@ -48,11 +48,16 @@ export type EncodedEngineError = typeof EngineErrors.Encoded
 
 const isEngineError = Schema.is(EngineErrors)
 
+/** Errors with a derived message do not have it in their stack. */
+const describe = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  const stack = error.stack ?? ""
+  return stack.includes(error.message) ? stack : `${error.message}\n${stack}`
+}
+
 /** Typed errors stay what they are; anything else becomes an `EngineDefect`. */
 export const toEngineError = (error: unknown): EngineError =>
-  isEngineError(error)
-    ? error
-    : new EngineDefect({ detail: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+  isEngineError(error) ? error : new EngineDefect({ detail: describe(error) })
 
 export const encodeEngineError = (error: unknown): EncodedEngineError =>
   Schema.encodeSync(EngineErrors)(toEngineError(error))

@@ -17,6 +17,8 @@ export interface GenerationFigures {
   /** Weight bytes read per decoded token, and what the dense model would read. */
   readonly weightBytesPerToken: number
   readonly denseBytesPerToken: number
+  /** KV cache bytes read per decoded token. */
+  readonly cacheBytesPerToken: number
   /** Share of FFN neurons computed while decoding. */
   readonly activeShare: number
   /** `exact`: the same tokens as the dense run. `measured`: the predictor may miss neurons. */
@@ -43,6 +45,7 @@ export interface WorkMeter {
     | "prefillTokensPerSecond"
     | "decodeTokensPerSecond"
     | "weightBytesPerToken"
+    | "cacheBytesPerToken"
     | "activeShare"
   >
 }
@@ -50,7 +53,8 @@ export interface WorkMeter {
 export const openWorkMeter = (): WorkMeter => {
   const seconds = { prefill: 0, decode: 0 }
   const tokens = { prefill: 0, decode: 0 }
-  let decodeBytes = 0
+  let weightBytes = 0
+  let cacheBytes = 0
   let neuronCount = 0
   let neuronComputedCount = 0
   const ratio = (amount: number, of: number) => (of > 0 ? amount / of : 0)
@@ -60,7 +64,8 @@ export const openWorkMeter = (): WorkMeter => {
       seconds[kind] += batchSeconds * share
       tokens[kind] += tokenCount
       if (kind === "prefill") return
-      decodeBytes += (after.weightBytes - before.weightBytes) * share
+      weightBytes += (after.weightBytes - before.weightBytes) * share
+      cacheBytes += (after.cacheBytes - before.cacheBytes) * share
       neuronCount += (after.neuronCount - before.neuronCount) * share
       neuronComputedCount += (after.neuronComputedCount - before.neuronComputedCount) * share
     },
@@ -69,7 +74,8 @@ export const openWorkMeter = (): WorkMeter => {
       decodeSeconds: seconds.decode,
       prefillTokensPerSecond: ratio(tokens.prefill, seconds.prefill),
       decodeTokensPerSecond: ratio(tokens.decode, seconds.decode),
-      weightBytesPerToken: ratio(decodeBytes, tokens.decode),
+      weightBytesPerToken: ratio(weightBytes, tokens.decode),
+      cacheBytesPerToken: ratio(cacheBytes, tokens.decode),
       activeShare: ratio(neuronComputedCount, neuronCount)
     })
   }

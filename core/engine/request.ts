@@ -4,6 +4,7 @@ import { SamplerOptions } from "../sampler/options.ts"
 import { StopStrings } from "../sampler/stop_strings.ts"
 import type { ChatMessage } from "../tokenizer/chat_template.ts"
 import type { FinishReason, GenerationFigures } from "./figures.ts"
+import type { SessionOptions } from "./session.ts"
 
 /** Text to continue, its token ids, or a conversation to answer. */
 export type Prompt = string | ReadonlyArray<number> | ReadonlyArray<ChatMessage>
@@ -62,6 +63,9 @@ const CheckedFields = Schema.Struct({ sampling: SamplerOptions, stop: StopString
 
 /** Fills in the defaults. Throws `InvalidRequest`. */
 export const checkRequest = (request: GenerateRequest): CheckedRequest => {
+  if (typeof request.prompt !== "string" && !Array.isArray(request.prompt)) {
+    throw new InvalidRequest({ reason: "there is no prompt; pass a text, token ids or messages" })
+  }
   if (typeof request.prompt === "string" && !request.prompt.isWellFormed()) {
     throw new InvalidRequest({ reason: "the prompt is not well-formed Unicode; pass valid UTF-8 text" })
   }
@@ -78,6 +82,21 @@ export const checkRequest = (request: GenerateRequest): CheckedRequest => {
     parseSpecial: request.parseSpecial ?? false,
     ignoreEndOfText: request.ignoreEndOfText ?? false
   }
+}
+
+/** A session's options are plain data that may come from anywhere. Throws `InvalidRequest`. */
+export const checkSessionOptions = (options: SessionOptions): SessionOptions => {
+  const { contextLength, cacheType } = options
+  if (
+    contextLength !== undefined &&
+    !(Number.isInteger(contextLength) && contextLength > 0 && contextLength < 2 ** 32)
+  ) {
+    throw new InvalidRequest({ reason: `the context length is ${contextLength}; use a whole number of positions` })
+  }
+  if (cacheType !== undefined && cacheType !== "f16" && cacheType !== "f32") {
+    throw new InvalidRequest({ reason: `the KV cache type is ${String(cacheType)}; use f16 or f32` })
+  }
+  return options
 }
 
 /** A piece of a generation: usually one token and its text; the text may be empty while a character or a stop string is incomplete. */

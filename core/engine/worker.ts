@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { encodeEngineError } from "./engine_error.ts"
 import type { Generation } from "./generation.ts"
-import type { GenerationPart } from "./request.ts"
+import { type GenerationPart, InvalidRequest } from "./request.ts"
 import { openRunner, type Runner } from "./runner.ts"
 import { openSession, type SessionState } from "./session.ts"
 import { cancellationSlots, type EngineInfo, type FromWorker, type ToWorker } from "./worker_protocol.ts"
@@ -85,7 +85,8 @@ const generate = (message: ToWorker & { readonly type: "generate" }): void => {
     port.postMessage({ type: "parts", generation: number, parts: [part] })
   }
   try {
-    const session = sessions.get(message.session)!
+    const session = sessions.get(message.session)
+    if (!session) throw new InvalidRequest({ reason: "its session is closed; open another one" })
     generations.set(number, opened!.runner.start(session.state, request, emit))
   } catch (error) {
     port.postMessage({ type: "broken", generation: number, error: encodeEngineError(error) })

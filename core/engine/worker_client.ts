@@ -33,6 +33,7 @@ export const openWorkerClient = Effect.fnUntraced(function* (
   const generations = new Map<number, GenerationQueue>()
   const cancelled = new Int32Array(new SharedArrayBuffer(cancellationSlots * 4))
   let lastNumber = 0
+  let dead: EngineDefect | undefined
 
   const worker = yield* Effect.acquireRelease(
     Effect.sync(() => new Worker(workerUrl, { type: "module" })),
@@ -69,24 +70,36 @@ export const openWorkerClient = Effect.fnUntraced(function* (
         }
     }
   }
-  worker.onerror = (event: ErrorEvent) => {
-    event.preventDefault()
-    const error = new EngineDefect({ detail: event.message })
+  /** Nobody is left to answer: everything that waits, and everything asked later, fails. */
+  const bury = (error: EngineDefect): void => {
+    dead ??= error
     for (const call of calls.keys()) settle(call, Effect.fail(error))
     for (const generation of generations.keys()) {
       endGeneration(generation, (queue) => Queue.failCauseUnsafe(queue, Cause.fail(error)))
     }
   }
+  worker.onerror = (event: ErrorEvent) => {
+    event.preventDefault()
+    bury(new EngineDefect({ detail: event.message }))
+  }
+  worker.addEventListener("close", () => bury(new EngineDefect({ detail: "its worker has ended" })))
 
   const call: WorkerClient["call"] = (message) =>
     Effect.callback<unknown, EngineError>((resume) => {
+      if (dead) return resume(Effect.fail(dead))
       const number = ++lastNumber
       calls.set(number, resume)
       post({ ...message, call: number } as Call)
     })
 
   // Before opening, which takes long when something must be repacked and may be interrupted.
-  yield* Effect.addFinalizer(() => call({ type: "close" }).pipe(Effect.timeoutOption(closeTimeoutMs), Effect.ignore))
+  yield* Effect.addFinalizer(() =>
+    call({ type: "close" }).pipe(
+      Effect.timeoutOption(closeTimeoutMs),
+      Effect.ignore,
+      Effect.andThen(Effect.sync(() => bury(new EngineDefect({ detail: "it was closed before this call" }))))
+    )
+  )
   const info = (yield* call({ type: "open", options, cancelled })) as EngineInfo
 
   return {
@@ -96,6 +109,7 @@ export const openWorkerClient = Effect.fnUntraced(function* (
       Effect.sync(() => {
         const generation = ++lastNumber
         generations.set(generation, queue)
+        if (dead) bury(dead)
         post({ type: "generate", generation, session, request })
         return generation
       }),

@@ -19,14 +19,23 @@ uint32_t whole_characters(const char* text, uint32_t size, uint32_t capacity) {
   return end;
 }
 
+// Where a text that was cut off loses its last, perhaps incomplete, character.
+uint32_t last_whole_character(const char* text) {
+  uint32_t end = static_cast<uint32_t>(std::strlen(text)) - 1;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return end;
+}
+
 }  // namespace
 
 void fail(powerinfer_status status, const char* format, ...) {
   Failure failure{status, {}};
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(failure.state, sizeof failure.state, format, arguments);
+  const int length = std::vsnprintf(failure.state, sizeof failure.state, format, arguments);
   va_end(arguments);
+  // What was cut off, a long path say, may have been cut inside a character.
+  if (length >= static_cast<int>(sizeof failure.state)) failure.state[last_whole_character(failure.state)] = '\0';
   throw failure;
 }
 

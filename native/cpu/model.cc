@@ -36,6 +36,9 @@ powerinfer_model_shape checked(const powerinfer_model_shape& s) {
   if (s.head_count % s.kv_head_count != 0) {
     fail(POWERINFER_INVALID_ARGUMENT, "kv_head_count %u does not divide head_count %u", s.kv_head_count, s.head_count);
   }
+  if (uint64_t{s.row_count_max} * s.head_count > UINT32_MAX) {
+    fail(POWERINFER_INVALID_ARGUMENT, "row_count_max %u and head_count %u are too many heads for one batch", s.row_count_max, s.head_count);
+  }
   if (s.rope_width % 2 != 0) fail(POWERINFER_INVALID_ARGUMENT, "rope_width is %u; it must be even", s.rope_width);
   if (!(std::isfinite(s.norm_epsilon) && s.norm_epsilon >= 0)) {
     fail(POWERINFER_INVALID_ARGUMENT, "norm_epsilon is %g; it must be finite and not negative", static_cast<double>(s.norm_epsilon));

@@ -233,7 +233,7 @@ typedef struct powerinfer_counters {
   uint32_t struct_size; /* set by the caller */
   uint32_t reserved;
   double row_count;             /* rows embedded since the model was opened */
-  double weight_bytes;          /* weight bytes the kernels were asked to read, FFN included; a row used by many batch rows counts once */
+  double weight_bytes;          /* weight bytes the kernels were asked to read, FFN included; a matrix row used by many batch rows counts once, an embedding row each time */
   double ffn_bytes;             /* the FFN's part of it */
   double cache_bytes;           /* KV cache bytes read */
   double neuron_count;          /* Σ over batches, blocks and rows of ffn_width */

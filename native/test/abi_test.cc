@@ -49,6 +49,13 @@ TEST("powerinfer_last_error: says action and state, and cuts between characters"
   CHECK_EQUAL(powerinfer_last_error(text, before + 1), before);  // half an ü
   CHECK_EQUAL(powerinfer_last_error(text, before + 2), before + 2);
   CHECK_EQUAL(powerinfer_last_error(text, 0), 0u);
+
+  std::string long_path = "/nowhere/x";  // 1210 bytes: cut inside an é if nobody looks
+  for (int i = 0; i < 600; ++i) long_path += "é";
+  CHECK_EQUAL(powerinfer_file_open(long_path.data(), static_cast<uint32_t>(long_path.size()), &file), POWERINFER_FILE_ERROR);
+  const std::string cut = last_error();
+  const size_t text_begin = cut.find('x') + 1;
+  CHECK_EQUAL((cut.size() - text_begin) % 2, size_t{0});
   CHECK_EQUAL(powerinfer_last_error(nullptr, 64), 0u);
   std::thread([] { CHECK_EQUAL(last_error(), std::string()); }).join();  // every thread has its own
 }

@@ -8,12 +8,14 @@ import {
   type GenerationPart,
   openEngine,
   type Session,
+  type SessionOptions,
   usePlugin
 } from "@powerinfer/core"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { withDefaults } from "../../mod.ts"
 import reference from "../../models/relu-llama-7m/reference.json" with { type: "json" }
 import { cpu, models } from "../support/plans.ts"
+import diesLater from "../support/plugins/dies_later.ts"
 import throwsOnThree from "../support/plugins/throws_on_three.ts"
 
 const scope = Effect.runSync(Scope.make())
@@ -202,6 +204,44 @@ test("openSession() refuses more positions than the model has learned", async ()
     Effect.runPromise
   )
   expect(error).toMatchObject({ _tag: "ContextTooLong", contextLength: 600, contextLengthMax: 512 })
+})
+
+test.each([
+  ["a fraction of a position", { contextLength: 10.5 }],
+  ["no positions", { contextLength: 0 }],
+  ["an unknown cache type", { cacheType: "q8" }]
+])("session() refuses %s", async (_, options) => {
+  const error = await engine.session(options as SessionOptions).pipe(Effect.scoped, Effect.flip, Effect.runPromise)
+  expect(error._tag).toBe("InvalidRequest")
+})
+
+test("generate() refuses a session that is closed", async () => {
+  const closed = await inSession(64, (session) => Effect.succeed(session))
+  const error = await Effect.runPromise(Effect.flip(collect(closed.generate({ prompt }))))
+  expect(error.message).toContain("its session is closed")
+})
+
+test("a plugin option that nobody knows is refused by name", async () => {
+  const error = await withDefaults({ model: models.f16, backends: [cpu({ thread: 2 })] }).pipe(
+    Effect.flatMap(openEngine),
+    Effect.scoped,
+    Effect.flip,
+    Effect.runPromise
+  )
+  expect(error).toMatchObject({ _tag: "PluginUnavailable", name: "cpu" })
+  expect(error.message).toContain("thread")
+})
+
+test("a worker that dies ends what waits for it, and calls after the engine closed fail at once", async () => {
+  const dying = withDefaults({ model: models.f16, backends: [cpu()], predictor: usePlugin(diesLater) }).pipe(
+    Effect.flatMap(openEngine)
+  )
+  const run = Effect.flatMap(dying, (faulty) => collect(faulty.generate({ prompt, ignoreEndOfText: true })))
+  const error = await run.pipe(Effect.scoped, Effect.flip, Effect.runPromise)
+  expect(error).toMatchObject({ _tag: "EngineDefect" })
+
+  const closed = await Effect.runPromise(Effect.scoped(dying))
+  expect((await Effect.runPromise(Effect.flip(closed.encode("late"))))._tag).toBe("EngineDefect")
 })
 
 test("a predictor that throws breaks its generation by name, and the engine lives on", async () => {

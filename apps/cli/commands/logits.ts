@@ -1,5 +1,5 @@
 // powerinfer logits: what does the model say at every position? In a file, for other engines to be compared with.
-import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, existsSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
 import { basename } from "node:path"
 import { Effect, Exit } from "effect"
 import { evaluateTokens, FileUnwritable, openModel, openPlan } from "powerinfer"
@@ -46,26 +46,44 @@ const parseTokens = (text: string): Effect.Effect<ReadonlyArray<number>, Invalid
         new InvalidUsage({ reason: `--tokens is ${JSON.stringify(text)}; write ids separated by commas: 1,2,3` })
       )
 
+interface Target {
+  readonly descriptor: number
+  /** What is open while it is incomplete, and what it is then called. Undefined for a pipe or a device, which is written as it is. */
+  readonly rename: { readonly from: string; readonly to: string } | undefined
+}
+
+const openTarget = (path: string): Target => {
+  const there = existsSync(path) ? statSync(path) : undefined
+  if (there?.isDirectory()) throw new Error("it is a directory; name a file in it")
+  if (there && !there.isFile()) return { descriptor: openSync(path, "w"), rename: undefined }
+  // A link keeps pointing where it did.
+  const to = there ? realpathSync(path) : path
+  const from = `${to}.${process.pid}.tmp`
+  return { descriptor: openSync(from, "w"), rename: { from, to } }
+}
+
 /** A failure or an interruption leaves nothing behind, and an older file at `path` untouched. */
 const writeWhole = <E, R>(path: string, fill: (write: (values: Float32Array) => void) => Effect.Effect<void, E, R>) => {
-  const temporary = `${path}.${process.pid}.tmp`
   let broken: FileUnwritable | undefined
   return Effect.acquireUseRelease(
-    attempt(path, () => openSync(temporary, "w")),
-    (descriptor) =>
+    attempt(path, () => openTarget(path)),
+    ({ descriptor, rename }) =>
       fill((values) => {
         try {
           if (!broken) writeFully(descriptor, values)
         } catch (cause) {
           broken = unwritable(path, cause)
         }
-      }).pipe(Effect.andThen(Effect.suspend(() => (broken ? Effect.fail(broken) : Effect.void)))),
-    (descriptor, exit) =>
+      }).pipe(
+        Effect.andThen(Effect.suspend(() => (broken ? Effect.fail(broken) : Effect.void))),
+        Effect.andThen(attempt(path, () => rename && renameSync(rename.from, rename.to)))
+      ),
+    ({ descriptor, rename }, exit) =>
       Effect.sync(() => {
         closeSync(descriptor)
-        if (Exit.isFailure(exit)) rmSync(temporary, { force: true })
+        if (rename && Exit.isFailure(exit)) rmSync(rename.from, { force: true })
       })
-  ).pipe(Effect.andThen(attempt(path, () => renameSync(temporary, path))))
+  )
 }
 
 const writeFully = (descriptor: number, values: Float32Array): void => {

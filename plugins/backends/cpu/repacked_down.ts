@@ -1,16 +1,19 @@
 // Where is `down` by neuron, and who makes it where it is not there yet?
-import { randomUUID } from "node:crypto"
+import { createHash, randomUUID } from "node:crypto"
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
   statfsSync,
+  statSync,
   writeSync
 } from "node:fs"
 import { basename, dirname, join } from "node:path"
@@ -35,9 +38,7 @@ export const planRepackedDown = Effect.fnUntraced(function* (
   model: Model
 ): Effect.fn.Return<RepackedLayout | undefined, BackendFailure> {
   if (model.blocks.every(({ down }) => down.layout === "by_neuron")) return undefined
-  const fingerprint = yield* attemptGguf(() => fingerprintGguf(model.gguf)).pipe(
-    Effect.mapError(({ message }) => backendFailure(message))
-  )
+  const seal = yield* attemptGguf(() => sealOf(model)).pipe(Effect.mapError(({ message }) => backendFailure(message)))
   const { hiddenWidth, ffnWidth } = model.shape
   const size = new Float64Array(new ArrayBuffer(8))
   const sizes: Array<number | undefined> = []
@@ -51,8 +52,18 @@ export const planRepackedDown = Effect.fnUntraced(function* (
     if (status < 0) return yield* backendFailure(cpu.native.failed("powerinfer_repack_down_size", status).reason)
     sizes.push(size[0]!)
   }
-  return layOutRepacked(fingerprint, sizes)
+  return layOutRepacked(seal, sizes)
 })
+
+/**
+ * Says whether a repacked file still belongs to its model: SHA-256 of the model's fingerprint and of its files' modification times, because a
+ * file that was edited in place may keep its fingerprint.
+ */
+const sealOf = (model: Model): string => {
+  const seal = createHash("sha256").update(fingerprintGguf(model.gguf))
+  for (const { path } of model.gguf.files) seal.update(` ${statSync(path).mtimeMs}`)
+  return seal.digest("hex")
+}
 
 /**
  * Finds the model's repacked file, or makes it: beside the model, or in the user's cache directory where that cannot be written.
@@ -84,14 +95,16 @@ export const findOrMakeRepacked = Effect.fnUntraced(function* (
     }
     refusals.push(refusal)
   }
-  return yield* backendFailure(`ffn_down by neuron can be kept nowhere: ${refusals.join("; ")}`)
+  return yield* backendFailure(
+    `ffn_down by neuron can be kept nowhere: ${refusals.join("; ")}; free space there, set XDG_CACHE_HOME to a directory with room, or run with the predictor every_neuron`
+  )
 })
 
 const repackedPlaces = (model: Model, layout: RepackedLayout) => {
   const modelPath = model.gguf.files[0]!.path
-  // The name alone would do beside the model; in a directory for all models the fingerprint, bytes 24 to 55, tells them apart.
-  const fingerprint = layout.header.subarray(24, 40).toHex()
-  const cache = join(cacheHome(), "powerinfer", "down_by_neuron", `${basename(modelPath)}.${fingerprint}`)
+  // The name alone would do beside the model; in a directory for all models the seal, bytes 24 to 55, tells them apart.
+  const seal = layout.header.subarray(24, 40).toHex()
+  const cache = join(cacheHome(), "powerinfer", "down_by_neuron", `${basename(modelPath)}.${seal}`)
   return [
     { path: `${modelPath}.down_by_neuron`, words: "beside the model" },
     { path: cache, words: `in ${dirname(cache)}` }
@@ -119,14 +132,17 @@ const stateOf = (path: string, { header, sizeBytes }: RepackedLayout): "ready" |
 
 /** Makes the file at `path`; fails, in words, if it cannot be had there. */
 const makeRepacked = (context: RepackContext, layout: RepackedLayout, path: string): Effect.Effect<void, string> => {
-  const temporary = `${path}.${randomUUID()}.tmp`
+  const temporary = `${path}.${process.pid}.${randomUUID()}.tmp`
   const step = (evaluate: () => void): Effect.Effect<void, string> =>
     Effect.try({
       try: evaluate,
       catch: (cause) => `${path}: ${cause instanceof Error ? cause.message : String(cause)}`
     })
   return Effect.acquireUseRelease(
-    step(() => reserveFile(temporary, layout.sizeBytes)),
+    step(() => {
+      removeAbandoned(path)
+      reserveFile(temporary, layout.sizeBytes)
+    }),
     Effect.fnUntraced(function* () {
       for (const [block, offset] of layout.offsets.entries()) {
         if (offset === undefined) continue
@@ -139,6 +155,27 @@ const makeRepacked = (context: RepackContext, layout: RepackedLayout, path: stri
     }),
     () => Effect.sync(() => rmSync(temporary, { force: true }))
   )
+}
+
+/** Temporary files of processes that were killed while they wrote: as large as the finished one. */
+const removeAbandoned = (path: string): void => {
+  const directory = dirname(path)
+  if (!existsSync(directory)) return
+  for (const name of readdirSync(directory)) {
+    if (!name.startsWith(`${basename(path)}.`) || !name.endsWith(".tmp")) continue
+    const writer = Number(name.slice(basename(path).length + 1).split(".")[0])
+    if (Number.isInteger(writer) && !isRunning(writer)) rmSync(join(directory, name), { force: true })
+  }
+}
+
+const isRunning = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (cause) {
+    // A process of another user cannot be signalled, but is there.
+    return (cause as NodeJS.ErrnoException).code === "EPERM"
+  }
 }
 
 const reserveFile = (path: string, sizeBytes: number): void => {

@@ -6,7 +6,7 @@
 //   8   u32  version of the matrices' layout (native/cpu/repack.h) and of this header
 //   12  u32  block_count
 //   16  f64  size of the file
-//   24  u8[32]  fingerprint of the model (core/gguf/fingerprint.ts)
+//   24  u8[32]  seal: tells whether the model is still the one this was made from (repacked_down.ts)
 //   56  f64[block_count]  where each block's matrix starts; 0: the block has none
 //
 // Little-endian. The header is written last, when everything else is on the disk.
@@ -27,8 +27,8 @@ export interface RepackedLayout {
   readonly sizeBytes: number
 }
 
-/** Lays out matrices of the given sizes, undefined for a block that needs none. `fingerprint` is 64 hexadecimal digits. */
-export const layOutRepacked = (fingerprint: string, matrixBytes: ReadonlyArray<number | undefined>): RepackedLayout => {
+/** Lays out matrices of the given sizes, undefined for a block that needs none. `seal` is 64 hexadecimal digits. */
+export const layOutRepacked = (seal: string, matrixBytes: ReadonlyArray<number | undefined>): RepackedLayout => {
   const header = new Uint8Array(align(fixedHeaderBytes + 8 * matrixBytes.length))
   let sizeBytes = header.length
   const offsets = matrixBytes.map((bytes) => {
@@ -42,7 +42,7 @@ export const layOutRepacked = (fingerprint: string, matrixBytes: ReadonlyArray<n
   view.setUint32(8, layoutVersion, true)
   view.setUint32(12, matrixBytes.length, true)
   view.setFloat64(16, sizeBytes, true)
-  header.set(Uint8Array.fromHex(fingerprint), 24)
+  header.set(Uint8Array.fromHex(seal), 24)
   offsets.forEach((offset, block) => view.setFloat64(fixedHeaderBytes + 8 * block, offset ?? 0, true))
   return { header, offsets, sizeBytes }
 }

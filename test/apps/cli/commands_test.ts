@@ -1,7 +1,16 @@
 // Goal: tokenize, inspect, logits, devices and bench say what is so.
 // Method: the real command beside the same question asked of the core in this process.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import {
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { usePlugin, evaluateTokens, fingerprintGguf, locateLibrary, readGguf } from "@powerinfer/core"
@@ -152,6 +161,28 @@ describe("powerinfer logits", () => {
     expect(written.length).toBe(expected.length)
     expect(written).toEqual(expected)
     expect(expected.some((value) => value !== 0)).toBeTrue()
+  })
+
+  test("writes through a link and into a pipe, and refuses a directory", async () => {
+    const [target, link] = [join(folder, "target.f32"), join(folder, "link.f32")]
+    writeFileSync(target, "older")
+    symlinkSync(target, link)
+    const run = (out: string) => runCli(["logits", tiny, "--tokens", "1,2", "--backend", "reference", "--out", out])
+    expect((await run(link)).code).toBe(0)
+    expect(lstatSync(link).isSymbolicLink()).toBeTrue()
+    expect(statSync(target).size).toBeGreaterThan(1000)
+
+    // A process substitution of the shell: a pipe that must be written as it is.
+    const command = ["logits", tiny, "--tokens", "1,2", "--backend", "reference", "--out"].join(" ")
+    const script = `"$0" apps/cli/main.ts ${command} >(wc -c >&2) 2>/dev/null; sleep 0.2`
+    const piped = Bun.spawn(["bash", "-c", `exec 3>&2; ${script.replace(">&2", ">&3")}`, process.execPath], {
+      stderr: "pipe"
+    })
+    expect((await new Response(piped.stderr).text()).trim()).toBe(String(statSync(target).size))
+
+    const refused = await run(folder)
+    expect(refused.code).toBe(3)
+    expect(refused.stderr).toContain("it is a directory")
   })
 
   test("leaves nothing but its file", () => {

@@ -54,7 +54,7 @@ describe("powerinfer generate", () => {
     const { code, stdout, stderr } = resultOf("text")
     expect(stdout).toBe(`${jsonOf("dense").text}\n`)
     expect(stderr).toMatch(
-      /prefill 6 tokens, [\d.]+\/s · decode 12 tokens, .* read a token, .* of neurons active · exact · seed \d+/
+      /prefill 6 tokens, [\d.]+\/s · decode 12 tokens, .* of weights a token, .* of neurons active · exact · seed \d+/
     )
     expect(code).toBe(0)
   })
@@ -91,7 +91,7 @@ describe("powerinfer generate", () => {
     expect(jsonOf("exactGate").tokens).toEqual(jsonOf("dense").tokens)
     expect(jsonOf("exactGate").figures).toMatchObject({ fidelity: "exact" })
     expect(jsonOf("exactGate").figures.bytes_read_per_token).toBeLessThan(jsonOf("dense").figures.bytes_read_per_token)
-    expect(jsonOf("dense").figures.bytes_read_per_token).toBe(jsonOf("dense").figures.dense_bytes_per_token)
+    expect(jsonOf("dense").figures.weight_bytes_read_per_token).toBe(jsonOf("dense").figures.dense_bytes_per_token)
   })
 
   test("takes a predictor's options, by name and by path", () => {

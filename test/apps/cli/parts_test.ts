@@ -111,6 +111,7 @@ test("figuresLine() leaves out the rates of a decode that did not happen", () =>
     decodeTokensPerSecond: 0,
     weightBytesPerToken: 0,
     denseBytesPerToken: 100,
+    cacheBytesPerToken: 0,
     activeShare: 0,
     fidelity: "exact",
     seed: 5

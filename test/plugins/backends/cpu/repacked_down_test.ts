@@ -9,9 +9,10 @@ import {
   readFileSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync
 } from "node:fs"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { Effect, Fiber } from "effect"
 import { scratch } from "../../../native/tiny_library.ts"
 import { copyOfReluModel, openOnCpu } from "./open_on_cpu.ts"
@@ -25,8 +26,15 @@ let path = ""
 let repacked = ""
 let announced: Array<string> = []
 
+/** Copies of one age: a model that changed is another model. */
+const copyOfModel = (what: string): string => {
+  const copy = copyOfReluModel(directoryFor(what))
+  utimesSync(copy, 1000, 1000)
+  return copy
+}
+
 beforeEach(() => {
-  path = copyOfReluModel(directoryFor("model"))
+  path = copyOfModel("model")
   repacked = `${path}.down_by_neuron`
   cache = directoryFor("cache")
   process.env["XDG_CACHE_HOME"] = cache
@@ -49,7 +57,7 @@ const cached = () => readdirSync(join(cache, "powerinfer", "down_by_neuron"))
 /** What a sound file holds. */
 let sound = new Uint8Array()
 beforeAll(async () => {
-  path = copyOfReluModel(directoryFor("sound"))
+  path = copyOfModel("sound")
   await Effect.runPromise(open())
   sound = Uint8Array.from(readFileSync(`${path}.down_by_neuron`))
 })
@@ -102,6 +110,22 @@ describe("down by neuron", () => {
     truncateSync(repacked, sound.length - 1)
     await Effect.runPromise(open())
     expect(readFileSync(repacked).equals(sound)).toBe(true)
+  })
+
+  test("is made again when the model was changed in place, which its fingerprint may not show", async () => {
+    writeFileSync(repacked, sound)
+    utimesSync(path, 1000, 2000)
+    await Effect.runPromise(open())
+    expect(announced).toHaveLength(2)
+  })
+  test("takes the place of what a killed process left behind, and leaves a living one its own", async () => {
+    const killed = Bun.spawnSync([process.execPath, "--version"]).pid
+    const abandoned = `${repacked}.${killed}.0f8fad5b.tmp`
+    const alive = `${repacked}.${process.pid}.7c9e6679.tmp`
+    writeFileSync(abandoned, "half")
+    writeFileSync(alive, "half")
+    await Effect.runPromise(open())
+    expect(beside().filter((name) => name.endsWith(".tmp"))).toEqual([basename(alive)])
   })
 
   test("goes to the user's cache directory where the place beside the model is taken by something else", async () => {
