@@ -1,6 +1,6 @@
 // powerinfer chat: a conversation, one line a turn.
 import { Effect, Option, Stream } from "effect"
-import { type ChatMessage, type GenerationEnd, NoChatTemplate, type Session } from "powerinfer"
+import { type ChatMessage, type GenerationEnd, NoChatTemplate, type PromptTooLong, type Session } from "powerinfer"
 import { stoppable } from "../ctrl_c.ts"
 import { openFlaggedEngine } from "../engine_settings.ts"
 import { figuresJson, figuresLine } from "../figures.ts"
@@ -31,10 +31,26 @@ export const chat = Effect.fnUntraced(function* (input: ChatInput) {
     if (line === undefined) return
     if (line.trim() === "") continue
     messages.push({ role: "user", content: line })
-    const answer = yield* answerTo(session, messages, input)
-    messages.push({ role: "assistant", content: answer })
+    const answer = yield* answerTo(session, messages, input).pipe(
+      Effect.catchTag("PromptTooLong", (error) => makeRoom(messages, input.system !== undefined, error))
+    )
+    if (answer !== undefined) messages.push({ role: "assistant", content: answer })
   }
 }, Effect.scoped)
+
+/** Forgets what was said, but for the instructions: a conversation that outgrew its context goes on. A single turn that is too long is an error. */
+const makeRoom = Effect.fnUntraced(function* (
+  messages: Array<ChatMessage>,
+  instructed: boolean,
+  error: PromptTooLong
+): Effect.fn.Return<undefined, PromptTooLong> {
+  const kept = instructed ? 1 : 0
+  if (messages.length === kept + 1) return yield* error
+  messages.splice(kept)
+  yield* note(
+    `The conversation fills the context of ${error.contextLength} tokens: it begins anew; say that again, or raise --ctx`
+  )
+})
 
 /** What was said before Ctrl-C stays said: the model sees it as its own words. */
 const answerTo = Effect.fnUntraced(function* (

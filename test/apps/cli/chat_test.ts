@@ -55,6 +55,21 @@ test(
 )
 
 test(
+  "powerinfer chat begins anew when the conversation outgrows its context, and says so",
+  async () => {
+    const args = ["chat", model, ...flags, "--ctx", "60", "--json"]
+    const { stdout, stderr, code } = await runCli(args, "one\ntwo\nthree\n")
+    // The first answer fills the context, so the second line only makes room.
+    expect(stdout.trimEnd().split("\n")).toHaveLength(2)
+    expect(stderr).toContain("The conversation fills the context of 60 tokens")
+    expect(code).toBe(0)
+    const single = await runCli(["chat", model, ...flags, "--ctx", "8"], "far too long a line for eight tokens\n")
+    expect(single.code).toBe(7)
+  },
+  processTimeoutMs
+)
+
+test(
   "powerinfer chat ends an answer on the first Ctrl-C, itself on one between answers",
   async () => {
     const child = startCli(["chat", model, ...flags, "--ctx", "100000"])
