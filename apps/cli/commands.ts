@@ -51,13 +51,17 @@ const chat = Command.make(
   )
 )
 
+/** How long a session is follows from what is run, and a benchmark takes several predictors. */
+const { ctx: _ctx, ...flagsButCtx } = engineFlags
+const { predictor: _predictor, ...flagsButPredictor } = flagsButCtx
+
 const logits = Command.make(
   "logits",
   {
     model: modelArgument,
     tokens: Flag.String("tokens").pipe(Flag.withMetavar("ID,ID,…"), Flag.withDescription("The token ids to run")),
     out: Flag.String("out").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Where the logits go")),
-    ...engineFlags,
+    ...flagsButCtx,
     json: jsonFlag
   },
   lazily(async () => (await import("./commands/logits.ts")).logits)
@@ -94,9 +98,6 @@ const devices = Command.make(
   { json: jsonFlag },
   lazily(async () => (await import("./commands/devices.ts")).devices)
 ).pipe(Command.withDescription("Show what this machine can run models on, and how fast it reads memory"))
-
-/** It may be repeated here; and how long a session is follows from what is measured. */
-const { predictor: _predictor, ctx: _ctx, ...flagsButPredictor } = engineFlags
 
 const bench = Command.make(
   "bench",

@@ -9,7 +9,7 @@ import { InvalidUsage } from "../invalid_usage.ts"
 import { note, printJson } from "../output.ts"
 import { withProgress } from "../progress.ts"
 
-export interface LogitsInput extends EngineFlags {
+export interface LogitsInput extends Omit<EngineFlags, "ctx"> {
   readonly model: string
   readonly tokens: string
   readonly out: string
@@ -22,7 +22,7 @@ export const logits = Effect.fnUntraced(function* (input: LogitsInput) {
   const { plan, options } = yield* withProgress(
     `Loading ${basename(input.model)}`,
     Effect.fnUntraced(function* (announce) {
-      const options = yield* engineOptions(input.model, input)
+      const options = yield* engineOptions(input.model, { ...input, ctx: undefined })
       return { options, plan: yield* openPlan(yield* openModel(input.model), options, announce) }
     })
   )
