@@ -61,7 +61,8 @@ export const planRepackedDown = Effect.fnUntraced(function* (
  */
 const sealOf = (model: Model): string => {
   const seal = createHash("sha256").update(fingerprintGguf(model.gguf))
-  for (const { path } of model.gguf.files) seal.update(` ${statSync(path).mtimeMs}`)
+  // Whole milliseconds: runtimes differ in the fraction.
+  for (const { path } of model.gguf.files) seal.update(` ${Math.floor(statSync(path).mtimeMs)}`)
   return seal.digest("hex")
 }
 
