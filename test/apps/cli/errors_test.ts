@@ -193,7 +193,7 @@ let brokenArgument: CliResult
 beforeAll(async () => {
   await Effect.runPromise(locateLibrary())
   // So that no run below has to say that it repacks.
-  await runCli(generate(model, "--max-tokens", "1"))
+  await runCli(generate(model))
   await writeFiles()
   results = await runAll(cases.map(({ what, args, stdin }) => [what, () => runCli(args, stdin)] as const))
   brokenArgument = await runWithBrokenArgument()
