@@ -18,9 +18,13 @@ export type DivideNeurons = (
   into: Array<DeviceNeurons>
 ) => void
 
+/** Whether any block's neurons live on more than one device. */
+export const dividesBlocks = (plan: PlacementPlan): boolean =>
+  plan.shares.some((block) => block.some((share) => typeof share !== "string"))
+
 /** Prepares the sets that a plan needs: none if every block lives on one device, which then gets the selection as it is. */
 export const openDivision = (plan: PlacementPlan, ffnWidth: number, rowCountMax: number): DivideNeurons => {
-  const divided = plan.shares.some((block) => block.some((share) => typeof share !== "string"))
+  const divided = dividesBlocks(plan)
   const deviceCount = plan.shares[0]?.length ?? 0
   const parts = divided ? Array.from({ length: deviceCount }, () => new NeuronSet(ffnWidth, rowCountMax)) : []
   const everyNeuron = new NeuronSet(ffnWidth, divided ? rowCountMax : 0)

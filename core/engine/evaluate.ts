@@ -2,6 +2,7 @@
 import { Effect, Schema } from "effect"
 import type { CacheType } from "../backend.ts"
 import { Batch } from "../batch.ts"
+import { isTokenId } from "../tokenizer/tokenizer.ts"
 import { openForward } from "./forward.ts"
 import type { OpenPlan } from "./open_plan.ts"
 import { openCache } from "./session.ts"
@@ -19,7 +20,7 @@ export class TokenOutsideVocabulary extends Schema.TaggedError<TokenOutsideVocab
 /** Fails with `TokenOutsideVocabulary` on the first id that is no token. */
 export const checkTokens = Effect.fnUntraced(function* (tokens: ReadonlyArray<number>, vocabularySize: number) {
   for (const token of tokens) {
-    if (!(Number.isInteger(token) && token >= 0 && token < vocabularySize)) {
+    if (!isTokenId(token, vocabularySize)) {
       return yield* new TokenOutsideVocabulary({ token, vocabularySize })
     }
   }

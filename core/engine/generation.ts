@@ -2,7 +2,7 @@
 import { openSampler } from "../sampler/sampler.ts"
 import { openStopStringMatcher } from "../sampler/stop_strings.ts"
 import type { ChatTemplate } from "../tokenizer/chat_template.ts"
-import type { Tokenizer } from "../tokenizer/tokenizer.ts"
+import { isTokenId, type Tokenizer } from "../tokenizer/tokenizer.ts"
 import { type FinishReason, openWorkMeter, type WorkMeter } from "./figures.ts"
 import { type CheckedRequest, type GenerationPart, InvalidRequest, PromptTooLong, SessionBusy } from "./request.ts"
 import { keepCommonPrefix, type SessionState } from "./session.ts"
@@ -34,7 +34,7 @@ const encodePrompt = (request: CheckedRequest, { tokenizer, chatTemplate }: Text
   const { prompt, parseSpecial } = request
   if (typeof prompt === "string") return tokenizer.encode(prompt, { parseSpecial })
   if (prompt.every((part) => typeof part === "number")) {
-    const stray = prompt.find((token) => !(Number.isInteger(token) && token >= 0 && token < tokenizer.vocabularySize))
+    const stray = prompt.find((token) => !isTokenId(token, tokenizer.vocabularySize))
     if (stray === undefined) return prompt
     throw new InvalidRequest({
       reason: `the prompt has token ${stray}, the model has ${tokenizer.vocabularySize} tokens; use ids below that`

@@ -3,10 +3,9 @@ import { Effect } from "effect"
 import type { Device } from "../backend.ts"
 import type { Model } from "../model/model.ts"
 import { checkPlan } from "../plan.ts"
-import type { PlacementPlan } from "../placement.ts"
 import { loadPlugin, type PluginUse } from "../plugin.ts"
 import type { ActivationProbe, NeuronSelector } from "../predictor.ts"
-import { type DivideNeurons, openDivision } from "./divide.ts"
+import { type DivideNeurons, dividesBlocks, openDivision } from "./divide.ts"
 
 /** What to open: plain data, so that it can travel to a worker. */
 export interface PlanOptions {
@@ -80,6 +79,3 @@ export const openPlan = Effect.fnUntraced(function* (
   }
   return plan
 })
-
-const dividesBlocks = (plan: PlacementPlan) =>
-  plan.shares.some((block) => block.some((share) => typeof share !== "string"))

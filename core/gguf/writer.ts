@@ -1,7 +1,6 @@
 // How does a model description and a stream of tensor bytes become a GGUF file?
-import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
-import { pid } from "node:process"
-import { Effect, Schema } from "effect"
+import { Effect } from "effect"
+import { attemptWrite, type FileUnwritable, writeFully, writeWholeFile } from "../whole_file.ts"
 import { ByteBuilder } from "./byte_builder.ts"
 import type { MetadataArray, MetadataType, MetadataValue, MetadataValues } from "./metadata.ts"
 import { metadataTypeIds } from "./metadata_reader.ts"
@@ -34,16 +33,6 @@ export interface GgufToWrite {
   readonly tensors: ReadonlyArray<TensorToWrite>
 }
 
-/** The operating system refused to create or write the file. */
-export class FileUnwritable extends Schema.TaggedError<FileUnwritable>()("FileUnwritable", {
-  path: Schema.String,
-  reason: Schema.String
-}) {
-  override get message() {
-    return `Cannot write ${this.path}: ${this.reason}; check the directory, its permissions and the free space`
-  }
-}
-
 /**
  * Writes a GGUF file under a temporary name beside `path` and renames it when it is complete; a failure or an
  * interruption (between two tensors) leaves nothing behind and an older file at `path` untouched.
@@ -51,17 +40,8 @@ export class FileUnwritable extends Schema.TaggedError<FileUnwritable>()("FileUn
  * - fails  with `FileUnwritable`
  * - dies   if the description is wrong: rows that are not whole blocks, more or fewer bytes than the shape asks for
  */
-export const writeGguf = (path: string, gguf: GgufToWrite): Effect.Effect<void, FileUnwritable> => {
-  const temporary = `${path}.${pid}.tmp`
-  return Effect.acquireUseRelease(
-    attemptWrite(path, () => openSync(temporary, "w")),
-    (descriptor) => writeAll(path, descriptor, gguf),
-    (descriptor) => Effect.sync(() => closeSync(descriptor))
-  ).pipe(
-    Effect.andThen(attemptWrite(path, () => renameSync(temporary, path))),
-    Effect.onError(() => Effect.sync(() => rmSync(temporary, { force: true })))
-  )
-}
+export const writeGguf = (path: string, gguf: GgufToWrite): Effect.Effect<void, FileUnwritable> =>
+  writeWholeFile(path, (descriptor) => writeAll(path, descriptor, gguf))
 
 /** The bytes of the file up to its tensor data, whose place and length follow from the shapes. */
 const encodeHeader = (gguf: GgufToWrite): Uint8Array<ArrayBuffer> => {
@@ -137,20 +117,3 @@ const writeAll = Effect.fnUntraced(function* (path: string, descriptor: number, 
     }
   }
 })
-
-/** One call to the system may write less than it was given: Linux stops at 2 GiB. */
-const writeFully = (descriptor: number, bytes: Uint8Array): void => {
-  for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at)
-}
-
-/** Errors of the system (they carry a code such as ENOSPC) fail; anything else is a bug and dies. */
-const attemptWrite = <A>(path: string, evaluate: () => A): Effect.Effect<A, FileUnwritable> =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(evaluate())
-    } catch (error) {
-      return error instanceof Error && "syscall" in error
-        ? Effect.fail(new FileUnwritable({ path, reason: error.message }))
-        : Effect.die(error)
-    }
-  })

@@ -5,13 +5,8 @@ import { join } from "node:path"
 import { Effect } from "effect"
 import { quantize, type QuantizableTypeName } from "../gguf/quantize.ts"
 import { tensorTypes } from "../gguf/tensor_type.ts"
-import {
-  type FileUnwritable,
-  type GgufToWrite,
-  type MetadataRow,
-  type TensorToWrite,
-  writeGguf
-} from "../gguf/writer.ts"
+import { type GgufToWrite, type MetadataRow, type TensorToWrite, writeGguf } from "../gguf/writer.ts"
+import type { FileUnwritable } from "../whole_file.ts"
 import type { Activation } from "../model/model.ts"
 import { openModel } from "../model/open_model.ts"
 import { randomFromSeed } from "../sampler/random.ts"

@@ -46,6 +46,10 @@ export interface TokenDecoder {
   flush(): string
 }
 
+/** Whether a number is the id of a token. */
+export const isTokenId = (id: number, vocabularySize: number): boolean =>
+  Number.isInteger(id) && id >= 0 && id < vocabularySize
+
 /**
  * Text to token ids and back, with the vocabulary of one model file. Plain and synchronous; safe to share.
  *

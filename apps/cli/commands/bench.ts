@@ -37,7 +37,7 @@ const bandwidthBufferBytes = 2 ** 29
 /** Opens the model once for each predictor and measures them in turns. */
 export const benchModel = Effect.fnUntraced(function* (input: BenchInput, announce: (line: string) => void) {
   const model = yield* openModel(input.model)
-  // The same effect for every subject: one measurement before and one after.
+  // The same effect for every subject: measured once a round, not once a subject.
   const bandwidth = measureBandwidth({ threads: input.threads ?? 0, sizeBytes: bandwidthBufferBytes })
   const predictors = input.predictors.length > 0 ? input.predictors : defaultPredictors(model)
   const opened = yield* Effect.forEach(
