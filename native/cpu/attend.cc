@@ -74,12 +74,12 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
   const uint32_t kv_width = model.kv_width();
 
   // The input of attention; a parallel FFN reads the same residual, so its norm is taken before attention changes it.
-  const bool qkv_coded = wants_codes(kernels, {&b.q, &b.k, &b.v});
+  const Forms qkv_forms(kernels, {&b.q, &b.k, &b.v});
   for_each_row(cpu, row_count, [&](uint32_t row) {
     const uint64_t at = uint64_t{row} * s.hidden_width;
     norm_row(model, &w.residual[at], b.attention_norm, b.attention_norm_bias, &w.normed[at]);
     if (s.parallel) norm_row(model, &w.residual[at], b.ffn_norm, b.ffn_norm_bias, &w.ffn_input[at]);
-    if (qkv_coded) quantize(kernels, w.input_codes, &w.normed[at], row, s.hidden_width, 0, s.hidden_width);
+    quantize(kernels, qkv_forms, w.input_codes, &w.normed[at], row, row_count, 0, s.hidden_width);
   });
 
   // q, k and v in one loop.
@@ -113,9 +113,9 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
   });
 
   // The output matrix, added to the residual by the chunk that made it.
-  if (wants_codes(kernels, {&b.attention_output})) {
+  if (const Forms forms(kernels, {&b.attention_output}); forms.any()) {
     for_each_row(cpu, row_count, [&](uint32_t row) {
-      quantize(kernels, w.input_codes, &w.attended[uint64_t{row} * q_width], row, q_width, 0, q_width);
+      quantize(kernels, forms, w.input_codes, &w.attended[uint64_t{row} * q_width], row, row_count, 0, q_width);
     });
   }
   const Rows attended = rows_of(w.attended.get(), q_width, row_count, q_width, w.input_codes);

@@ -19,7 +19,7 @@ constexpr uint32_t kIsas[kIsaCount] = {POWERINFER_ISA_SCALAR, POWERINFER_ISA_AVX
 struct TypeRow {
   Type type;
   uint32_t block_weights, block_bytes;
-  bool wants_codes;
+  Form form;
   DequantizeKernel dequantize;
   MatmulKernel matmul[kIsaCount];
   AccumulateKernel accumulate[kIsaCount];
@@ -27,30 +27,30 @@ struct TypeRow {
 };
 
 #define PLAIN(type, E) \
-  {type, 1, E::kBytes, false, dequantize_float<E>, \
+  {type, 1, E::kBytes, Form::kValues, dequantize_float<E>, \
    ISAS(matmul_float_scalar<E>,     matmul_float_avx2<E>,     matmul_float_avx512<E>,     matmul_float_avx512<E>), \
    ISAS(accumulate_float_scalar<E>, accumulate_float_avx2<E>, accumulate_float_avx512<E>, accumulate_float_avx512<E>), \
    ISAS(accumulate_float_scalar<E>, accumulate_float_avx2<E>, accumulate_float_avx512<E>, accumulate_float_avx512<E>)}
 
-#define BLOCKS(type, B, wants_codes, matmul) \
-  {type, B::kWeights, sizeof(B), wants_codes, dequantize_blocks<B>, matmul, \
+#define BLOCKS(type, B, form, matmul) \
+  {type, B::kWeights, sizeof(B), form, dequantize_blocks<B>, matmul, \
    ISAS(accumulate_dequantized_scalar<B>, accumulate_dequantized_avx2<B>, accumulate_dequantized_avx2<B>, accumulate_dequantized_avx2<B>), \
    ISAS(accumulate_repacked_scalar<B>,    accumulate_repacked_avx2<B>,    accumulate_repacked_avx512<B>,  accumulate_repacked_avx512<B>)}
 
 // These multiply codes: without VNNI, 512-bit registers gain nothing over AVX2 there.
-#define CODED(type, B, avx2, vnni) BLOCKS(type, B, true, ISAS(matmul_codes_scalar<B>, avx2, avx2, vnni))
+#define CODED(type, B, form) BLOCKS(type, B, form, ISAS(matmul_codes_scalar<B>, matmul_codes_avx2<B>, matmul_codes_avx2<B>, matmul_codes_vnni<B>))
 // These have no kernel of their own: decoded block by block.
 #define DECODED(type, B) \
-  BLOCKS(type, B, false, ISAS(matmul_dequantized_scalar<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>))
+  BLOCKS(type, B, Form::kValues, ISAS(matmul_dequantized_scalar<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>))
 
 const TypeRow kTypes[] = {
     PLAIN(F32, ElementF32),
     PLAIN(F16, ElementF16),
     PLAIN(BF16, ElementBF16),
-    BLOCKS(Q8_0, BlockQ8_0, false, ISAS(matmul_dequantized_scalar<BlockQ8_0>, matmul_q8_0_avx2, matmul_q8_0_avx512, matmul_q8_0_avx512)),
-    CODED(Q4_0, BlockQ4_0, matmul_q4_0_avx2, matmul_q4_0_vnni),
-    CODED(Q4_K, BlockQ4_K, matmul_q4_k_avx2, matmul_q4_k_vnni),
-    CODED(Q6_K, BlockQ6_K, matmul_q6_k_avx2, matmul_q6_k_vnni),
+    CODED(Q8_0, BlockQ8_0, Form::kWords),
+    CODED(Q4_0, BlockQ4_0, Form::kBytes),
+    CODED(Q4_K, BlockQ4_K, Form::kBytes),
+    CODED(Q6_K, BlockQ6_K, Form::kBytes),
     DECODED(Q4_1, BlockQ4_1),
     DECODED(Q5_0, BlockQ5_0),
     DECODED(Q5_1, BlockQ5_1),
@@ -59,7 +59,8 @@ const TypeRow kTypes[] = {
     DECODED(Q5_K, BlockQ5_K),
 };
 
-const QuantizeRowKernel kQuantizeRow[kIsaCount] = ISAS(quantize_row_scalar, quantize_row_avx2, quantize_row_avx2, quantize_row_avx2);
+const QuantizeBytesKernel kQuantizeBytes[kIsaCount] = ISAS(quantize_bytes_scalar, quantize_bytes_avx2, quantize_bytes_avx2, quantize_bytes_avx2);
+const QuantizeWordsKernel kQuantizeWords[kIsaCount] = ISAS(quantize_words_scalar, quantize_words_avx2, quantize_words_avx2, quantize_words_avx2);
 const ConvertToF16Kernel kConvertToF16[kIsaCount] = ISAS(convert_to_f16_scalar, convert_to_f16_avx2, convert_to_f16_avx2, convert_to_f16_avx2);
 const AttendHeadKernel kAttendHeadF16[kIsaCount] =
     ISAS(attend_head_scalar<ElementF16>, attend_head_avx2<ElementF16>, attend_head_avx512<ElementF16>, attend_head_avx512<ElementF16>);
@@ -84,12 +85,13 @@ Kernels table(uint32_t isa) {
   Kernels kernels{};
   for (const TypeRow& row : kTypes) {
     kernels.matmul[row.type] = row.matmul[isa];
-    kernels.wants_codes[row.type] = row.wants_codes;
+    kernels.form[row.type] = row.form;
     kernels.accumulate[row.type] = row.accumulate[isa];
     kernels.accumulate_repacked[row.type] = row.accumulate_repacked[isa];
     kernels.dequantize[row.type] = row.dequantize;
   }
-  kernels.quantize_row = kQuantizeRow[isa];
+  kernels.quantize_bytes = kQuantizeBytes[isa];
+  kernels.quantize_words = kQuantizeWords[isa];
   kernels.attend_head_f16 = kAttendHeadF16[isa];
   kernels.attend_head_f32 = kAttendHeadF32[isa];
   kernels.rms_norm = rms_norm;

@@ -38,10 +38,11 @@ void activate_neurons(Model& model, uint32_t block, const float* hidden, uint32_
   const uint32_t width = model.shape.hidden_width;
   const uint32_t ffn_width = model.shape.ffn_width;
   const bool gated = model.shape.gated;
+  const Forms down_forms(kernels, {&b.down});
 
-  if (wants_codes(kernels, {&b.gate, &b.up})) {
+  if (const Forms forms(kernels, {&b.gate, &b.up}); forms.any()) {
     for_each_row(cpu, row_count, [&](uint32_t row) {
-      quantize(kernels, w.input_codes, hidden + uint64_t{row} * width, row, width, 0, width);
+      quantize(kernels, forms, w.input_codes, hidden + uint64_t{row} * width, row, row_count, 0, width);
     });
   }
   const Rows x = rows_of(hidden, width, row_count, width, w.input_codes);
@@ -56,7 +57,7 @@ void activate_neurons(Model& model, uint32_t block, const float* hidden, uint32_
     for (uint32_t row = 0; row < row_count; ++row) {
       const uint64_t at = uint64_t{row} * ffn_width;
       activate(model, b, &w.gated[at], activation + at, first, first + count);
-      if (codes != nullptr) quantize(kernels, *codes, activation + at, row, ffn_width, first, first + count);
+      if (codes != nullptr) quantize(kernels, down_forms, *codes, activation + at, row, row_count, first, first + count);
     }
   });
   if (gated) count_weights(model.counters, b.gate, ffn_width);
@@ -67,9 +68,8 @@ void ffn_dense(Model& model, uint32_t block, const Ffn& ffn) {
   const Workspace& w = model.workspace;
   const Block& b = model.blocks[block];
   const uint32_t ffn_width = model.shape.ffn_width;
-  const Codes* const codes = wants_codes(model.cpu->kernels, {&b.down}) ? &w.activation_codes : nullptr;
 
-  activate_neurons(model, block, ffn.hidden, ffn.row_count, w.activation.get(), codes);
+  activate_neurons(model, block, ffn.hidden, ffn.row_count, w.activation.get(), &w.activation_codes);
   if (b.down.bound()) {
     down_by_rows(model, b.down, ffn.row_count, ffn.partial);
   } else {

@@ -137,9 +137,9 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
   const Block& b = model.blocks[block];
   const uint32_t width = model.shape.hidden_width;
 
-  if (wants_codes(cpu.kernels, {&b.gate, &b.up})) {
+  if (const Forms forms(cpu.kernels, {&b.gate, &b.up}); forms.any()) {
     for_each_row(cpu, ffn.row_count, [&](uint32_t row) {
-      quantize(cpu.kernels, w.input_codes, ffn.hidden + uint64_t{row} * width, row, width, 0, width);
+      quantize(cpu.kernels, forms, w.input_codes, ffn.hidden + uint64_t{row} * width, row, ffn.row_count, 0, width);
     });
   }
   const Search search{model, b, ffn, rows_of(ffn.hidden, width, ffn.row_count, width, w.input_codes)};

@@ -15,14 +15,29 @@ enum Type : uint32_t {
 };
 constexpr uint32_t kTypeCount = 31;
 
-// Activation rows, in the forms weights multiply. `values` is always there; codes, scales and sums only for weight types that
-// ask for them (Kernels::wants_codes): 8-bit codes, -127 .. 127, with one scale per 32 and the sum of every 16 codes (offsets of K-quants).
+// The form in which a weight type wants activations.
+enum class Form : uint32_t { kValues = 0, kBytes = 1, kWords = 2 };
+
+// Activations rounded to 8 bits, a scale for every 32 of them. Rows lie beside each other in steps of 32 codes: what unpacked the weights of
+// a step multiplies them with all rows, and reads on.
+struct ByteCodes {
+  const int8_t* codes;   // i8[width / 32, count, 32], -127 .. 127
+  const float* scales;   // f32[width / 32, count]
+  const int16_t* sums;   // i16[width / 32, count, 2]: of 16 codes each, for weights with offsets
+};
+
+// Activations rounded to 16 bits, which costs no measurable fidelity: what 8-bit weights multiply.
+struct WordCodes {
+  const int16_t* codes;  // i16[width / 32, count, 32], -32767 .. 32767; of every four, the order is 0 2 1 3
+  const float* scales;   // f32[width / 32, count]
+};
+
+// Activation rows, in the forms weights multiply. `values` is always there, codes only where a weight type asks for them (Kernels::form).
 struct Rows {
-  const float* values;    // f32[count, stride]
-  const int8_t* codes;    // i8[count, width]
-  const float* scales;    // f32[count, width / 32]
-  const int16_t* sums;    // i16[count, width / 16]
-  uint64_t stride;        // floats from one row of values to the next
+  const float* values;  // f32[count, stride]
+  ByteCodes bytes;
+  WordCodes words;
+  uint64_t stride;      // floats from one row of values to the next
   uint32_t count;
   uint32_t width;
 };
@@ -72,8 +87,10 @@ struct AttendHead {
 using MatmulKernel = void (*)(const Matmul&);
 using AccumulateKernel = void (*)(const Accumulate&);
 using AttendHeadKernel = void (*)(const AttendHead&);
-// Codes, scales and sums of one row (width a multiple of 32): code = round(value / scale), scale = max |value| / 127.
-using QuantizeRowKernel = void (*)(const float* values, uint32_t width, int8_t* codes, float* scales, int16_t* sums);
+// Codes, scales and sums of one of row_count rows (width a multiple of 32), from the row's first step on:
+// code = round(value / scale), scale = max |value| / 127 (or 32767).
+using QuantizeBytesKernel = void (*)(const float* values, uint32_t width, uint32_t row_count, int8_t* codes, float* scales, int16_t* sums);
+using QuantizeWordsKernel = void (*)(const float* values, uint32_t width, uint32_t row_count, int16_t* codes, float* scales);
 using DequantizeKernel = void (*)(const uint8_t* blocks, float* weights, uint64_t count);
 // out = norm(x) * weight (+ bias, layer norm only, may be null); sums in double.
 using NormKernel = void (*)(const float* x, const float* weight, const float* bias, float epsilon, uint32_t width, float* out);
@@ -81,11 +98,12 @@ using ConvertToF16Kernel = void (*)(const float* values, uint16_t* halves, uint6
 
 struct Kernels {
   MatmulKernel matmul[kTypeCount];          // null: unknown type. Types without a fast kernel have one that dequantizes row by row.
-  bool wants_codes[kTypeCount];             // matmul reads codes, scales and sums instead of values
+  Form form[kTypeCount];                    // what matmul reads of the activations
   AccumulateKernel accumulate[kTypeCount];  // by-neuron rows in a GGUF type
   AccumulateKernel accumulate_repacked[kTypeCount];  // repacked from a DOWN of that type
   DequantizeKernel dequantize[kTypeCount];
-  QuantizeRowKernel quantize_row;
+  QuantizeBytesKernel quantize_bytes;
+  QuantizeWordsKernel quantize_words;
   AttendHeadKernel attend_head_f16;
   AttendHeadKernel attend_head_f32;
   NormKernel rms_norm;

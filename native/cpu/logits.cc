@@ -9,12 +9,12 @@ void logits(Model& model, const uint32_t* rows, uint32_t count, float* out) {
   const Workspace& w = model.workspace;
   const uint32_t width = model.shape.hidden_width;
   const uint32_t vocabulary_size = model.shape.vocabulary_size;
-  const bool coded = wants_codes(cpu.kernels, {&model.output});
+  const Forms forms(cpu.kernels, {&model.output});
 
   for_each_row(cpu, count, [&](uint32_t i) {
     float* const normed = &w.normed[uint64_t{i} * width];
     norm_row(model, &w.residual[uint64_t{rows[i]} * width], model.output_norm, model.output_norm_bias, normed);
-    if (coded) quantize(cpu.kernels, w.input_codes, normed, i, width, 0, width);
+    quantize(cpu.kernels, forms, w.input_codes, normed, i, count, 0, width);
   });
   const Rows x = rows_of(w.normed.get(), width, count, width, w.input_codes);
   for_each_row_chunk(cpu, {&model.output}, [&](uint32_t, uint32_t first, uint32_t chunk) {

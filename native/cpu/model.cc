@@ -52,7 +52,8 @@ uint64_t next_identity() {
 }
 
 Codes make_codes(uint64_t rows, uint64_t width) {
-  return {Buffer<int8_t>(rows * width), Buffer<float>(rows * (width / 32 + 1)), Buffer<int16_t>(rows * (width / 16 + 1))};
+  const uint64_t steps = rows * (width / 32 + 1);
+  return {Buffer<int8_t>(steps * 32), Buffer<float>(steps), Buffer<int16_t>(steps * 2), Buffer<int16_t>(steps * 32), Buffer<float>(steps)};
 }
 
 uint64_t workspace_bytes(const Model& model) {
@@ -60,7 +61,7 @@ uint64_t workspace_bytes(const Model& model) {
   const uint64_t floats =
       5 * uint64_t{s.hidden_width} + 2 * uint64_t{model.q_width()} + 2 * uint64_t{model.kv_width()} + s.rope_width + 2 * uint64_t{s.ffn_width};
   const uint64_t coded = std::max<uint64_t>(s.hidden_width, model.q_width()) + s.ffn_width;
-  return s.row_count_max * (floats * sizeof(float) + coded * 5 / 4) + uint64_t{s.ffn_width} * 9;
+  return s.row_count_max * (floats * sizeof(float) + coded * 27 / 8) + uint64_t{s.ffn_width} * 9;
 }
 
 Workspace make_workspace(const Model& model) {

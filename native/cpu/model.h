@@ -44,11 +44,13 @@ struct Block {
   Vector down_bias;
 };
 
-// Activation rows as 8-bit codes, for weight types that multiply those: see Rows in kernels.h.
+// Activation rows as codes, for weight types that multiply those: ByteCodes and WordCodes in kernels.h.
 struct Codes {
-  Buffer<int8_t> codes;   // i8[row_count, width]
-  Buffer<float> scales;   // f32[row_count, width / 32]
-  Buffer<int16_t> sums;   // i16[row_count, width / 16]
+  Buffer<int8_t> bytes;         // i8[width / 32, row_count, 32]
+  Buffer<float> byte_scales;    // f32[width / 32, row_count]
+  Buffer<int16_t> sums;         // i16[width / 32, row_count, 2]
+  Buffer<int16_t> words;        // i16[width / 32, row_count, 32]
+  Buffer<float> word_scales;    // f32[width / 32, row_count]
 };
 
 // What one chunk of neurons of a sparse FFN found.

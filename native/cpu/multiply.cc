@@ -14,9 +14,13 @@ void add_bias(const float* bias, uint32_t begin, uint32_t end, float* values) {
   for (uint32_t i = begin; i < end; ++i) values[i] += bias[i];
 }
 
-void quantize(const Kernels& kernels, const Codes& codes, const float* values, uint32_t row, uint32_t width, uint32_t begin, uint32_t end) {
-  const uint64_t start = uint64_t{row} * width + begin;
-  kernels.quantize_row(values + begin, end - begin, &codes.codes[start], &codes.scales[start / 32], &codes.sums[start / 16]);
+void quantize(const Kernels& kernels, const Forms& forms, const Codes& codes, const float* values, uint32_t row, uint32_t row_count, uint32_t begin,
+              uint32_t end) {
+  const uint64_t at = uint64_t{begin / 32} * row_count + row;  // of the first step
+  if (forms.bytes) {
+    kernels.quantize_bytes(values + begin, end - begin, row_count, &codes.bytes[at * 32], &codes.byte_scales[at], &codes.sums[at * 2]);
+  }
+  if (forms.words) kernels.quantize_words(values + begin, end - begin, row_count, &codes.words[at * 32], &codes.word_scales[at]);
 }
 
 }  // namespace powerinfer

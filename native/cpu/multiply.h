@@ -63,16 +63,28 @@ void multiply(const Kernels& kernels, const Matrix& weight, const uint32_t* ids,
 // values[row][begin .. end) += bias[begin .. end), which may be null.
 void add_bias(const float* bias, uint32_t begin, uint32_t end, float* values);
 
-// Fills one row's codes from `values`, f32[width], for begin <= i < end; both are multiples of 32.
-void quantize(const Kernels& kernels, const Codes& codes, const float* values, uint32_t row, uint32_t width, uint32_t begin, uint32_t end);
+// The forms of activations that some of the matrices want.
+struct Forms {
+  bool bytes = false;
+  bool words = false;
+
+  Forms(const Kernels& kernels, std::initializer_list<const Matrix*> matrices) {
+    for (const Matrix* matrix : matrices) {
+      if (!matrix->bound()) continue;
+      bytes |= kernels.form[matrix->type] == Form::kBytes;
+      words |= kernels.form[matrix->type] == Form::kWords;
+    }
+  }
+  bool any() const { return bytes || words; }
+};
+
+// Fills the codes of row `row` of row_count from `values`, f32[width], for begin <= i < end; both are multiples of 32.
+void quantize(const Kernels& kernels, const Forms& forms, const Codes& codes, const float* values, uint32_t row, uint32_t row_count, uint32_t begin,
+              uint32_t end);
 
 // The rows that weights multiply: values, and the codes that `quantize` made of them where a kernel wants those.
 inline Rows rows_of(const float* values, uint64_t stride, uint32_t count, uint32_t width, const Codes& codes) {
-  return {values, codes.codes.get(), codes.scales.get(), codes.sums.get(), stride, count, width};
-}
-
-inline bool wants_codes(const Kernels& kernels, std::initializer_list<const Matrix*> matrices) {
-  return std::any_of(matrices.begin(), matrices.end(), [&](const Matrix* matrix) { return matrix->bound() && kernels.wants_codes[matrix->type]; });
+  return {values, {codes.bytes.get(), codes.byte_scales.get(), codes.sums.get()}, {codes.words.get(), codes.word_scales.get()}, stride, count, width};
 }
 
 // Adds the bytes of `rows` rows of a matrix to the model's counters.

@@ -140,7 +140,7 @@ TEST("powerinfer_ffn: CONFIRM, a full set and the set that fires are one computa
       check_near(confirmed, expected_partial(tiny, fired, [](uint32_t, uint32_t) { return true; }), kTolerance);
       // Dense rounds activations to codes where the type asks for it: 1/254 of the largest of 32, some 250 of them at random signs.
       uint32_t isa = POWERINFER_ISA_SCALAR;
-      const double tolerance = powerinfer::kernels_for(isa)->wants_codes[type] ? 5e-2 : kTolerance;
+      const double tolerance = powerinfer::kernels_for(isa)->form[type] == powerinfer::Form::kBytes ? 5e-2 : kTolerance;
       check_near(ffn(open, s, hidden, nullptr, 0), {confirmed.begin(), confirmed.end()}, tolerance);
     }
   }

@@ -20,15 +20,16 @@ double activate(uint32_t activation, double x) {
   return x;
 }
 
-// What weights of `type` multiply: x itself, or x rounded to 127 steps of the largest of every 32 values, as kernels.h defines it.
+// What weights of `type` multiply: x itself, or x rounded to 127 or 32767 steps of the largest of every 32 values, as kernels.h defines it.
 Doubles as_seen_by(uint32_t type, const Doubles& x) {
   uint32_t isa = POWERINFER_ISA_SCALAR;
-  if (!powerinfer::kernels_for(isa)->wants_codes[type]) return x;
+  const powerinfer::Form form = powerinfer::kernels_for(isa)->form[type];
+  if (form == powerinfer::Form::kValues) return x;
   Doubles rounded(x.size());
   for (size_t begin = 0; begin < x.size(); begin += 32) {
     double largest = 0;
     for (size_t i = begin; i < begin + 32; ++i) largest = std::max(largest, std::abs(x[i]));
-    const double scale = largest / 127;
+    const double scale = largest / (form == powerinfer::Form::kBytes ? 127 : 32767);
     for (size_t i = begin; i < begin + 32; ++i) rounded[i] = scale == 0 ? 0 : std::round(x[i] / scale) * scale;
   }
   return rounded;

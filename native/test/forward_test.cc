@@ -49,7 +49,7 @@ Doubles oracle_logits(const TinyModel& tiny, const std::vector<uint32_t>& tokens
 void check_close(const std::string& what, uint64_t seed, const std::vector<float>& actual, const Doubles& expected, const TinyOptions& options,
                  uint32_t cache_type) {
   uint32_t isa = POWERINFER_ISA_SCALAR;
-  const bool coded = powerinfer::kernels_for(isa)->wants_codes[options.matrix_type];
+  const bool coded = powerinfer::kernels_for(isa)->form[options.matrix_type] != powerinfer::Form::kValues;
   const Distance off = distance(actual, expected);
   const bool close = coded || cache_type == POWERINFER_CACHE_F16 ? off.typical <= (coded ? 1e-2 : 2e-4) : off.largest <= 2e-5;
   if (close) return;

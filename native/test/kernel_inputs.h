@@ -94,23 +94,54 @@ inline std::vector<uint8_t> some_weights(uint32_t type, uint64_t count, Random& 
   return bytes;
 }
 
-// Activation rows in every form a matmul may ask for; the codes come from the scalar quantize_row.
+// Activation rows in every form a matmul may ask for; the codes come from the scalar definitions.
 struct Activations {
-  std::vector<float> values, scales;
-  std::vector<int8_t> codes;
-  std::vector<int16_t> sums;
-  powerinfer::Rows rows;
+  std::vector<float> values;
+  std::vector<int8_t> byte_codes;
+  std::vector<int16_t> sums, word_codes;
+  std::vector<float> byte_scales, word_scales;
+  powerinfer::Rows rows{};
 
-  Activations(uint32_t count, uint32_t width, Random& random, Values kind) : values(uint64_t{count} * width) {
-    for (float& value : values) value = kind == Values::kHostile && random.below(2) ? (random.below(2) ? 3.0f : -3.0f) : random.uniform(-3, 3);
+  explicit Activations(std::vector<float> given, uint32_t count, uint32_t width) : values(std::move(given)) {
+    const uint64_t steps = uint64_t{count} * (width / 32);
     if (width % 32 == 0) {
-      codes.resize(values.size());
-      scales.resize(values.size() / 32);
-      sums.resize(values.size() / 16);
+      byte_codes.resize(steps * 32);
+      byte_scales.resize(steps);
+      sums.resize(steps * 2);
+      word_codes.resize(steps * 32);
+      word_scales.resize(steps);
       uint32_t isa = 1;
-      powerinfer::kernels_for(isa)->quantize_row(values.data(), count * width, codes.data(), scales.data(), sums.data());
+      const powerinfer::Kernels* scalar = powerinfer::kernels_for(isa);
+      for (uint32_t r = 0; r < count; ++r) {
+        const float* row = &values[uint64_t{r} * width];
+        scalar->quantize_bytes(row, width, count, &byte_codes[r * 32], &byte_scales[r], &sums[r * 2]);
+        scalar->quantize_words(row, width, count, &word_codes[r * 32], &word_scales[r]);
+      }
     }
-    rows = {values.data(), codes.data(), scales.data(), sums.data(), width, count, width};
+    rows = {values.data(), {byte_codes.data(), byte_scales.data(), sums.data()}, {word_codes.data(), word_scales.data()}, width, count, width};
+  }
+  Activations(uint32_t count, uint32_t width, Random& random, Values kind) : Activations(some(count, width, random, kind), count, width) {}
+  Activations(const Activations&) = delete;
+  Activations& operator=(const Activations&) = delete;
+
+  // The same rows first .. first + count, quantized as a batch of their own.
+  Activations slice(uint32_t first, uint32_t count) const {
+    return Activations({values.begin() + first * rows.width, values.begin() + (first + count) * rows.width}, count, rows.width);
+  }
+  // What a weight type multiplies at column k of row r.
+  double seen(powerinfer::Form form, uint32_t r, uint32_t k) const {
+    constexpr uint32_t kWordPlace[4] = {0, 2, 1, 3};
+    const uint64_t at = uint64_t{k / 32} * rows.count + r;
+    if (form == powerinfer::Form::kBytes) return double{byte_scales[at]} * byte_codes[at * 32 + k % 32];
+    if (form == powerinfer::Form::kWords) return double{word_scales[at]} * word_codes[at * 32 + k % 32 / 4 * 4 + kWordPlace[k % 4]];
+    return values[uint64_t{r} * rows.width + k];
+  }
+
+ private:
+  static std::vector<float> some(uint32_t count, uint32_t width, Random& random, Values kind) {
+    std::vector<float> values(uint64_t{count} * width);
+    for (float& value : values) value = kind == Values::kHostile && random.below(2) ? (random.below(2) ? 3.0f : -3.0f) : random.uniform(-3, 3);
+    return values;
   }
 };
 

@@ -104,38 +104,47 @@ TEST("attend_head gives NaN for a NaN key, and stays finite when scores are far 
   });
 }
 
-TEST("quantize_row gives the scalar bits on every instruction set, hostile blocks included (seed 12)") {
+TEST("quantize_bytes and quantize_words give the scalar bits on every instruction set, hostile steps included (seed 12)") {
   Random random(12);
   const float edges[] = {0.0f, -0.0f, 1e-45f, 1e-31f, 1e30f, 3e38f, INFINITY, -INFINITY, NAN, 0.5f, 126.5f, -127.0f};
-  for (uint32_t blocks = 1; blocks <= 9; ++blocks)
+  for (uint32_t steps = 1; steps <= 9; ++steps)
     for (uint32_t trial = 0; trial < 60; ++trial) {
-      const uint32_t width = blocks * 32;
-      std::vector<float> values(width);
+      const uint32_t width = steps * 32, count = 1 + trial % 3;
+      std::vector<float> values(count * width);
       for (float& value : values) value = random.uniform(-4, 4);
-      for (uint32_t i = 0; i < trial % 4; ++i) values[random.below(width)] = edges[random.below(12)];
+      for (uint32_t i = 0; i < trial % 4; ++i) values[random.below(count * width)] = edges[random.below(12)];
       if (trial % 10 == 0) std::fill(values.begin(), values.end(), edges[random.below(12)]);
-      std::vector<int8_t> codes(width);
-      std::vector<float> scales(blocks);
-      std::vector<int16_t> sums(blocks * 2);
-      uint32_t scalar = POWERINFER_ISA_SCALAR;
-      kernels_for(scalar)->quantize_row(values.data(), width, codes.data(), scales.data(), sums.data());
-      for (uint32_t b = 0; b < blocks; ++b) {
-        const float* x = values.data() + b * 32;
-        const bool finite = std::all_of(x, x + 32, [](float value) { return std::isfinite(value); });
-        CHECK_EQUAL(std::isnan(scales[b]), !finite);
-        for (uint32_t i = 0; finite && i < 32; ++i) CHECK(std::abs(double{scales[b]} * codes[b * 32 + i] - x[i]) <= 0.5001 * scales[b] + 1e-30);
-        int sum = 0;
-        for (uint32_t i = 0; i < 16; ++i) sum += codes[b * 32 + i];
-        CHECK_EQUAL(sums[b * 2], sum);
-      }
+      const Activations x(values, count, width);
+      for (uint32_t r = 0; r < count; ++r)
+        for (uint32_t step = 0; step < steps; ++step) {
+          const float* from = &values[r * width + step * 32];
+          const uint32_t at = step * count + r;
+          const bool finite = std::all_of(from, from + 32, [](float value) { return std::isfinite(value); });
+          CHECK_EQUAL(std::isnan(x.byte_scales[at]), !finite);
+          CHECK_EQUAL(std::isnan(x.word_scales[at]), !finite);
+          int sums[2] = {};
+          for (uint32_t i = 0; i < 32; ++i) {
+            sums[i / 16] += x.byte_codes[at * 32 + i];
+            if (!finite) continue;
+            CHECK(std::abs(x.seen(Form::kBytes, r, step * 32 + i) - from[i]) <= 0.5001 * x.byte_scales[at] + 1e-30);
+            CHECK(std::abs(x.seen(Form::kWords, r, step * 32 + i) - from[i]) <= 0.503 * x.word_scales[at] + 1e-30);
+          }
+          CHECK_EQUAL(x.sums[at * 2], sums[0]);
+          CHECK_EQUAL(x.sums[at * 2 + 1], sums[1]);
+        }
       for_each_isa([&](const Kernels& kernels, uint32_t) {
-        std::vector<int8_t> codes2(width);
-        std::vector<float> scales2(blocks);
-        std::vector<int16_t> sums2(blocks * 2);
-        kernels.quantize_row(values.data(), width, codes2.data(), scales2.data(), sums2.data());
-        CHECK(codes2 == codes);
-        CHECK(sums2 == sums);
-        CHECK(std::memcmp(scales2.data(), scales.data(), blocks * sizeof(float)) == 0);
+        std::vector<int8_t> bytes(x.byte_codes.size());
+        std::vector<int16_t> words(bytes.size()), sums(x.sums.size());
+        std::vector<float> byte_scales(x.byte_scales.size()), word_scales(x.byte_scales.size());
+        for (uint32_t r = 0; r < count; ++r) {
+          kernels.quantize_bytes(&values[r * width], width, count, &bytes[r * 32], &byte_scales[r], &sums[r * 2]);
+          kernels.quantize_words(&values[r * width], width, count, &words[r * 32], &word_scales[r]);
+        }
+        CHECK(bytes == x.byte_codes);
+        CHECK(sums == x.sums);
+        CHECK(words == x.word_codes);
+        CHECK(std::memcmp(byte_scales.data(), x.byte_scales.data(), byte_scales.size() * sizeof(float)) == 0);
+        CHECK(std::memcmp(word_scales.data(), x.word_scales.data(), word_scales.size() * sizeof(float)) == 0);
       });
     }
 }

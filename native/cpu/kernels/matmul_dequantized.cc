@@ -1,5 +1,4 @@
-// Weights decoded block by block, then multiplied with f32 activations: the definition for Q8_0, and all there is for formats without a
-// kernel of their own.
+// Weights decoded block by block, then multiplied with f32 activations: for formats without a kernel of their own.
 #include "horizontal_sum.h"
 #include "matmul_tiles.h"
 #include "variants.h"
@@ -69,7 +68,6 @@ template void matmul_dequantized_avx2<BlockQ3_K>(const Matmul&);
 template void matmul_dequantized_avx2<BlockQ5_K>(const Matmul&);
 #endif
 
-template void matmul_dequantized_scalar<BlockQ8_0>(const Matmul&);
 template void matmul_dequantized_scalar<BlockQ4_1>(const Matmul&);
 template void matmul_dequantized_scalar<BlockQ5_0>(const Matmul&);
 template void matmul_dequantized_scalar<BlockQ5_1>(const Matmul&);

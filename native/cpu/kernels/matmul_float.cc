@@ -30,14 +30,14 @@ struct Avx2 {
   template <uint32_t R, uint32_t C>
   TARGET_AVX2 static void tile(const MatmulTile& tile) {
     const Rows& x = tile.op.x;
-    [[maybe_unused]] RowsAhead ahead(tile.op, tile.i + R);
+    [[maybe_unused]] RowsAhead ahead(tile.op, tile.i + R, R);
     const float* values = x.values + tile.row * x.stride;
     const uint32_t vector_end = x.width & ~7u;
     __m256 sums[R][C];
     FOR_REGISTERS(r, R)
       FOR_REGISTERS(c, C) sums[r][c] = _mm256_setzero_ps();
     for (uint32_t k = 0; k < vector_end; k += 8) {
-      if constexpr (C == 1) ahead.fetch<R>(8 * Element::kBytes);
+      if constexpr (C == 1) ahead.fetch(R * 8 * Element::kBytes);
       __m256 weights[R];
       FOR_REGISTERS(r, R) weights[r] = Element::load8(tile.weights[r], k);
       FOR_REGISTERS(c, C) {
@@ -71,14 +71,14 @@ struct Avx512 {
   template <uint32_t R, uint32_t C>
   TARGET_AVX512 static void tile(const MatmulTile& tile) {
     const Rows& x = tile.op.x;
-    [[maybe_unused]] RowsAhead ahead(tile.op, tile.i + R);
+    [[maybe_unused]] RowsAhead ahead(tile.op, tile.i + R, R);
     const float* values = x.values + tile.row * x.stride;
     __m512 sums[R][C];
     FOR_REGISTERS(r, R)
       FOR_REGISTERS(c, C) sums[r][c] = _mm512_setzero_ps();
     const uint32_t vector_end = x.width & ~15u;
     for (uint32_t k = 0; k < vector_end; k += 16) {
-      if constexpr (C == 1) ahead.fetch<R>(16 * Element::kBytes);
+      if constexpr (C == 1) ahead.fetch(R * 16 * Element::kBytes);
       step(tile, values, k, 0xffff, sums);
     }
     if (vector_end < x.width) step(tile, values, vector_end, first_lanes(x.width - vector_end), sums);

@@ -9,21 +9,20 @@ namespace powerinfer {
 inline uint32_t weight_row(const Matmul& op, uint32_t i) { return op.rows ? op.rows[i] : op.first + i; }
 
 // Fetches the weight rows of the next tile, one row after another, while a tile is computed: memory serves one run of addresses better
-// than four rows at once, and the hardware cannot follow a list of rows. Small tiles go to the first-level cache, which has no room for two
+// than several rows at once, and the hardware cannot follow a list of rows. Small tiles go to the first-level cache, which has no room for two
 // large ones. (Zen 4, one activation row, width 2048, where a plain read has 25 GB/s: F16 rows 21, into the first level 16, without this
 // 16; Q4_0 rows 12, into the first level 15, without this 9.)
 class RowsAhead {
  public:
-  // Rows i, i + 1, … of `op`.
-  RowsAhead(const Matmul& op, uint32_t i) : op_(op), is_small_(4 * op.row_bytes <= 10 * 1024), i_(i), at_(0) { find_row(); }
+  // Rows i, i + 1, … of `op`, for tiles of `tile_rows`.
+  RowsAhead(const Matmul& op, uint32_t i, uint32_t tile_rows) : op_(op), is_small_(tile_rows * op.row_bytes <= 10 * 1024), i_(i) { find_row(); }
 
-  // The next R stretches, a cache line or little more each. A kernel calls it as it advances by one stretch in R rows.
-  template <uint32_t R>
-  inline void fetch(uint32_t stretch_bytes) {
-    for (uint32_t r = 0; r < R; ++r) {
+  // The next `bytes` bytes of them. A kernel calls it as it advances by as many.
+  inline void fetch(uint32_t bytes) {
+    for (due_ += bytes; due_ >= kLine; due_ -= kLine) {
       if (is_small_) __builtin_prefetch(row_ + at_, 0, 3);
       else __builtin_prefetch(row_ + at_, 0, 2);
-      at_ += stretch_bytes;
+      at_ += kLine;
       if (at_ < op_.row_bytes) continue;
       at_ = 0;
       ++i_;
@@ -32,13 +31,16 @@ class RowsAhead {
   }
 
  private:
+  static constexpr uint32_t kLine = 64;
+
   void find_row() { row_ = op_.weight + weight_row(op_, i_ < op_.count ? i_ : op_.count - 1) * op_.row_bytes; }
 
   const Matmul& op_;
   const bool is_small_;
   const uint8_t* row_;
   uint32_t i_;
-  uint64_t at_;
+  uint64_t at_ = 0;
+  uint32_t due_ = 0;
 };
 
 // A few weight rows times a few activation rows.

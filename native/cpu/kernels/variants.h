@@ -14,20 +14,15 @@ template <class Element> void accumulate_float_scalar(const Accumulate&);
 template <class Block> void accumulate_dequantized_scalar(const Accumulate&);
 template <class Block> void accumulate_repacked_scalar(const Accumulate&);
 template <class Element> void attend_head_scalar(const AttendHead&);
-void quantize_row_scalar(const float* values, uint32_t width, int8_t* codes, float* scales, int16_t* sums);
+void quantize_bytes_scalar(const float* values, uint32_t width, uint32_t row_count, int8_t* codes, float* scales, int16_t* sums);
+void quantize_words_scalar(const float* values, uint32_t width, uint32_t row_count, int16_t* codes, float* scales);
 void convert_to_f16_scalar(const float* values, uint16_t* halves, uint64_t count);
 
 #if POWERINFER_X86
 template <class Element> void matmul_float_avx2(const Matmul&);
 template <class Element> void matmul_float_avx512(const Matmul&);
-void matmul_q8_0_avx2(const Matmul&);
-void matmul_q8_0_avx512(const Matmul&);
-void matmul_q4_0_avx2(const Matmul&);
-void matmul_q4_0_vnni(const Matmul&);
-void matmul_q4_k_avx2(const Matmul&);
-void matmul_q4_k_vnni(const Matmul&);
-void matmul_q6_k_avx2(const Matmul&);
-void matmul_q6_k_vnni(const Matmul&);
+template <class Block> void matmul_codes_avx2(const Matmul&);
+template <class Block> void matmul_codes_vnni(const Matmul&);
 template <class Block> void matmul_dequantized_avx2(const Matmul&);
 template <class Element> void accumulate_float_avx2(const Accumulate&);
 template <class Element> void accumulate_float_avx512(const Accumulate&);
@@ -36,7 +31,8 @@ template <class Block> void accumulate_repacked_avx2(const Accumulate&);
 template <class Block> void accumulate_repacked_avx512(const Accumulate&);
 template <class Element> void attend_head_avx2(const AttendHead&);
 template <class Element> void attend_head_avx512(const AttendHead&);
-void quantize_row_avx2(const float* values, uint32_t width, int8_t* codes, float* scales, int16_t* sums);
+void quantize_bytes_avx2(const float* values, uint32_t width, uint32_t row_count, int8_t* codes, float* scales, int16_t* sums);
+void quantize_words_avx2(const float* values, uint32_t width, uint32_t row_count, int16_t* codes, float* scales);
 void convert_to_f16_avx2(const float* values, uint16_t* halves, uint64_t count);
 #endif
 
