@@ -41,6 +41,17 @@ powerinfer_status powerinfer_model_bind(uint32_t model, uint32_t role, uint32_t 
   });
 }
 
+powerinfer_status powerinfer_model_make_resident(uint32_t model, uint32_t role, uint32_t block, uint32_t layout) {
+  char action[96] = "keep in memory ";
+  describe_tensor(role, block, action + 15, sizeof action - 15);
+  return guarded(action, [&] {
+    const std::shared_ptr<Model> opened = models().get(model);
+    if (layout > POWERINFER_RESIDENT_PANELS) fail(POWERINFER_INVALID_ARGUMENT, "there is no layout %u", layout);
+    const std::lock_guard<std::mutex> lock(opened->cpu->busy);
+    make_resident(*opened, role, block, layout == POWERINFER_RESIDENT_PANELS);
+  });
+}
+
 powerinfer_status powerinfer_model_rope(uint32_t model, const float* inverse_frequencies, uint32_t count) {
   return guarded("set the rope frequencies", [&] {
     const std::shared_ptr<Model> opened = models().get(model);

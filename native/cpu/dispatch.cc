@@ -90,6 +90,7 @@ Kernels table(uint32_t isa) {
     kernels.accumulate_repacked[row.type] = row.accumulate_repacked[isa];
     kernels.dequantize[row.type] = row.dequantize;
   }
+  kernels.reads_panels = kIsas[isa] != POWERINFER_ISA_SCALAR;
   kernels.quantize_bytes = kQuantizeBytes[isa];
   kernels.quantize_words = kQuantizeWords[isa];
   kernels.attend_head_f16 = kAttendHeadF16[isa];

@@ -59,6 +59,14 @@ MappedFile::MappedFile(const std::string& path) {
 
 MappedFile::~MappedFile() { ::munmap(const_cast<uint8_t*>(bytes_), size_bytes_); }
 
+void MappedFile::forget(const uint8_t* begin, uint64_t size_bytes) const {
+  const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t from = (static_cast<uint64_t>(begin - bytes_) + page - 1) / page * page;
+  const uint64_t to = static_cast<uint64_t>(begin - bytes_ + size_bytes) / page * page;
+  // Only a hint: where it is refused, the pages stay until memory is short.
+  if (from < to) (void)::madvise(const_cast<uint8_t*>(bytes_) + from, to - from, MADV_DONTNEED);
+}
+
 void write_at(const std::string& path, uint64_t offset_bytes, const uint8_t* bytes, uint64_t size_bytes) {
   const Descriptor file(path, O_RDWR);
   for (uint64_t done = 0; done < size_bytes;) {

@@ -17,6 +17,8 @@ class MappedFile {
 
   const uint8_t* bytes() const { return bytes_; }
   uint64_t size_bytes() const { return size_bytes_; }
+  // Gives the pages of a range back to the system: they are read again from the file, or its page cache, when next used.
+  void forget(const uint8_t* begin, uint64_t size_bytes) const;
 
  private:
   const uint8_t* bytes_;

@@ -52,6 +52,7 @@ struct Matmul {
   Rows x;
   float* out;             // f32[x.count, out_stride], written at column n
   uint64_t out_stride;
+  const uint8_t* panels = nullptr;  // the same weights in panels (resident.h); given, `first` is a multiple of 8
 };
 
 // out[r][c] += Σk scale[r][neurons[k]] * down[neurons[k]][c] for columns begin <= c < end: the neuron-major second half of an FFN.
@@ -101,6 +102,7 @@ struct Kernels {
   Form form[kTypeCount];                    // what matmul reads of the activations
   AccumulateKernel accumulate[kTypeCount];  // by-neuron rows in a GGUF type
   AccumulateKernel accumulate_repacked[kTypeCount];  // repacked from a DOWN of that type
+  bool reads_panels;  // matmul of types that have panels (resident.h)
   DequantizeKernel dequantize[kTypeCount];
   QuantizeBytesKernel quantize_bytes;
   QuantizeWordsKernel quantize_words;

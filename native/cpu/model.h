@@ -8,10 +8,11 @@
 #include "cache.h"
 #include "cpu.h"
 #include "file.h"
+#include "resident.h"
 
 namespace powerinfer {
 
-// A matrix read in place from a mapped file: `rows` dot products of length `width`.
+// A matrix read in place from a mapped file, or from a copy in memory: `rows` dot products of length `width`.
 struct Matrix {
   const uint8_t* bytes = nullptr;  // null: not bound
   uint64_t row_bytes = 0;          // 0 for a matrix repacked in groups, which has no rows of its own
@@ -19,6 +20,8 @@ struct Matrix {
   uint32_t width = 0;
   uint32_t rows = 0;
   std::shared_ptr<const MappedFile> file;  // keeps the mapping alive
+  const uint8_t* panels = nullptr;         // the same weights in panels (resident.h); null: none
+  std::shared_ptr<const ResidentBytes> resident;  // keeps `bytes` or `panels` alive
 
   bool bound() const { return bytes != nullptr; }
 };
@@ -147,6 +150,8 @@ struct TensorSource {
 void describe_tensor(uint32_t role, uint32_t block, char* name, uint64_t capacity);
 // Binds a tensor. Fails with INVALID_ARGUMENT or UNSUPPORTED; the model is then unchanged.
 void bind_tensor(Model& model, uint32_t role, uint32_t block, const TensorSource& source);
+// Copies a bound matrix into memory, as panels or row by row. Fails with INVALID_ARGUMENT if it is none or not bound; OUT_OF_MEMORY.
+void make_resident(Model& model, uint32_t role, uint32_t block, bool panels);
 void set_rope(Model& model, const float* inverse_frequencies, uint32_t count);
 // Checks that nothing is missing and allocates the workspace. Fails with INCOMPLETE or OUT_OF_MEMORY.
 void make_ready(Model& model);

@@ -6,7 +6,12 @@ namespace powerinfer {
 void multiply(const Kernels& kernels, const Matrix& weight, const uint32_t* ids, uint32_t first, uint32_t count, const Rows& x,
               float* out, uint64_t out_stride) {
   if (count == 0) return;
-  kernels.matmul[weight.type]({weight.bytes, weight.row_bytes, ids, first, count, x, out, out_stride});
+  if (ids != nullptr && ids[count - 1] - ids[0] == count - 1) {  // a list without gaps
+    first = ids[0];
+    ids = nullptr;
+  }
+  const uint8_t* const panels = first % 8 == 0 ? weight.panels : nullptr;
+  kernels.matmul[weight.type]({weight.bytes, weight.row_bytes, ids, first, count, x, out, out_stride, panels});
 }
 
 void add_bias(const float* bias, uint32_t begin, uint32_t end, float* values) {

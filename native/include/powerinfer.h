@@ -169,6 +169,15 @@ POWERINFER_API powerinfer_status powerinfer_model_open(uint32_t cpu, const power
  */
 POWERINFER_API powerinfer_status powerinfer_model_bind(uint32_t model, uint32_t role, uint32_t block, uint32_t file, double offset_bytes, uint32_t type,
                                         uint32_t width, uint32_t rows);
+enum {
+  POWERINFER_RESIDENT_ROWS = 0,  /* as in the file: for matrices whose rows are read one by one */
+  POWERINFER_RESIDENT_PANELS = 1 /* eight rows interleaved, where the type and the instruction set have that: for matrices that are read whole */
+};
+/*
+ * Copies a bound matrix into memory of its own, using all threads; its pages of the mapping are given back. Memory is read faster than a
+ * mapped file, and panels with less work. A matrix in panels keeps its mapping for whoever wants single rows. No result changes.
+ */
+POWERINFER_API powerinfer_status powerinfer_model_make_resident(uint32_t model, uint32_t role, uint32_t block, uint32_t layout);
 /* Angles per position: f32[rope_width / 2], scaling of any kind already applied. Copied. */
 POWERINFER_API powerinfer_status powerinfer_model_rope(uint32_t model, const float* inverse_frequencies, uint32_t count);
 /* Checks that nothing is missing (a block needs one of DOWN, DOWN_BY_NEURON, DOWN_REPACKED) and allocates the workspace. Required before a batch. */

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <numeric>
 #include "../cpu/repack.h"
+#include "../cpu/resident.h"
 #include "../include/powerinfer.h"
 #include "kernel_inputs.h"
 
@@ -40,14 +41,15 @@ double seconds(F&& f) {
 
 // Every matrix once, cut as the engine cuts it.
 double run_matmul(ThreadPool& pool, MatmulKernel kernel, const std::vector<std::vector<uint8_t>>& matrices, uint32_t type, const Rows& x,
-                  std::vector<float>& out) {
+                  std::vector<float>& out, bool panels = false) {
   const uint64_t bytes = row_bytes(type, kWidth);
   const uint32_t step = static_cast<uint32_t>(128 * 1024 / bytes) / 8 * 8;
   return seconds([&] {
     for (const auto& matrix : matrices)
       pool.for_each((kRowsOfMatrix + step - 1) / step, [&](uint32_t chunk, uint32_t) {
         const uint32_t first = chunk * step;
-        kernel({matrix.data(), bytes, nullptr, first, std::min(step, kRowsOfMatrix - first), x, out.data(), kRowsOfMatrix});
+        kernel({matrix.data(), bytes, nullptr, first, std::min(step, kRowsOfMatrix - first), x, out.data(), kRowsOfMatrix,
+                panels ? matrix.data() : nullptr});
       });
   });
 }
@@ -100,11 +102,12 @@ void print_type(uint32_t type) {
     if (!kernels || wanted == POWERINFER_ISA_SCALAR) continue;
     const double one_thread = run_matmul(single, kernels->matmul[type], matrices, type, one.rows, out);
     const double two_threads = run_matmul(both, kernels->matmul[type], matrices, type, one.rows, out);
+    const double in_panels = has_panels(type) ? run_matmul(both, kernels->matmul[type], matrices, type, one.rows, out, true) : two_threads;
     const double batched = run_matmul(both, kernels->matmul[type], {matrices[0]}, type, many.rows, out);
     const double rows = run_accumulate(both, kernels->accumulate[type], matrices, type, neurons, scale, out);
     const double groups = run_accumulate(both, kernels->accumulate_repacked[type], repacked, type, neurons, scale, out);
-    std::printf("  %-13s decode %5.1f GB/s (1 thread) %5.1f (2)   prefill %6.1f GFLOP/s (2)   10%% of down: by row %5.1f GB/s, repacked %5.1f\n",
-                kIsaNames[wanted], total / one_thread, total / two_threads, 2e-9 * kWidth * kRowsOfMatrix * 64 / batched, rows_total / rows,
+    std::printf("  %-13s decode %5.1f GB/s (1 thread) %5.1f (2) %5.1f (2, panels)   prefill %6.1f GFLOP/s (2)   10%% of down: by row %5.1f GB/s, repacked %5.1f\n",
+                kIsaNames[wanted], total / one_thread, total / two_threads, total / in_panels, 2e-9 * kWidth * kRowsOfMatrix * 64 / batched, rows_total / rows,
                 repacked_total / groups);
   }
 }

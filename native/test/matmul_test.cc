@@ -3,6 +3,7 @@
 // magnitudes: n is the width for the scalar definition, an eighth of it (plus the lanes' own sum) for vectors, and the number of
 // groups, with a few roundings each, where codes are multiplied exactly; there every variant gives the scalar bits.
 #include <algorithm>
+#include "../cpu/resident.h"
 #include "../include/powerinfer.h"
 #include "kernel_inputs.h"
 
@@ -105,7 +106,7 @@ TEST("matmul of codes gives the scalar bits on every instruction set (seed 5)") 
       }
 }
 
-TEST("matmul gives the same bits for a batch of 64, of 7 and of 1, for a range, its slices and a list of rows (seed 4)") {
+TEST("matmul gives the same bits for a batch of 64, of 7 and of 1, for a range, its slices, its panels and a list of rows (seed 4)") {
   Random random(4);
   for (const uint32_t type : kAllTypes) {
     const uint32_t width = widths_of(type).back();
@@ -126,6 +127,15 @@ TEST("matmul gives the same bits for a batch of 64, of 7 and of 1, for a range, 
         kernels.matmul[type]({c.weights.data(), row_bytes(type, width), nullptr, first, first == 10 ? 11u : first == 3 ? 7u : first == 2 ? 1u : 2u, c.x.rows,
                               sliced.data(), 22});
       CHECK(same_bits(sliced.data(), whole.data(), sliced.size()));
+      if (kernels.reads_panels && has_panels(type)) {
+        std::vector<uint8_t> panels(panels_bytes(row_bytes(type, width), 21));
+        ThreadPool pool(2);
+        write_panels(pool, type, c.weights.data(), row_bytes(type, width), 21, panels.data());
+        std::vector<float> paneled(uint64_t{22} * 64, kUntouched);
+        for (const uint32_t first : {0u, 8u})
+          kernels.matmul[type]({nullptr, row_bytes(type, width), nullptr, first, first == 0 ? 8u : 13u, c.x.rows, paneled.data(), 22, panels.data()});
+        CHECK(same_bits(paneled.data(), whole.data(), paneled.size()));
+      }
       const uint32_t ids[] = {0, 3, 4, 5, 9, 13, 20};
       kernels.matmul[type]({c.weights.data(), row_bytes(type, width), ids, 0, 7, c.x.rows, listed.data(), 22});
       for (uint32_t r = 0; r < 64; ++r)

@@ -21,6 +21,11 @@ struct RowList {
   const uint8_t* row(uint32_t r) const { return rows[r]; }
 };
 
+// Eight weight rows whose fields lie interleaved, as resident.h describes.
+struct RowPanel {
+  const uint8_t* bytes;
+};
+
 template <class Rows>
 TARGET POWERINFER_INLINE __m256i load_two(const Rows& rows, uint32_t r, uint64_t at) {
   const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows.row(r) + at));
@@ -37,6 +42,10 @@ TARGET POWERINFER_INLINE void transpose_16(const Rows& rows, uint64_t at, __m256
   vectors[1] = _mm256_unpackhi_epi64(ab_low, cd_low);
   vectors[2] = _mm256_unpacklo_epi64(ab_high, cd_high);
   vectors[3] = _mm256_unpackhi_epi64(ab_high, cd_high);
+}
+
+TARGET POWERINFER_INLINE void transpose_16(const RowPanel& panel, uint64_t at, __m256i* vectors) {
+  FOR_REGISTERS(j, 4) vectors[j] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel.bytes + 8 * at + 32 * j));
 }
 
 // Lane r = the half at `at` of row r.
@@ -56,6 +65,10 @@ TARGET POWERINFER_INLINE __m256 halves_of(const Rows& rows, uint64_t at) {
   halves = _mm_insert_epi16(halves, half(6), 6);
   halves = _mm_insert_epi16(halves, half(7), 7);
   return _mm256_cvtph_ps(halves);
+}
+
+TARGET POWERINFER_INLINE __m256 halves_of(const RowPanel& panel, uint64_t at) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(panel.bytes + 8 * at)));
 }
 
 TARGET POWERINFER_INLINE __m256i low_nibbles(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }

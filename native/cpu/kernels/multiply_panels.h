@@ -77,10 +77,10 @@ struct PanelStep {
   }
 };
 
-// Fetches what is multiplied next while a panel is: the `bytes` bytes that follow the panel's rows.
+// Fetches what is multiplied next while a panel is.
 class RangeAhead {
  public:
-  RangeAhead(const Matmul& op, uint32_t i) : at_(op.weight + weight_row(op, std::min(i, op.count - 1)) * op.row_bytes) {}
+  explicit RangeAhead(const uint8_t* at) : at_(at) {}
   template <uint32_t kBytes>
   POWERINFER_INLINE void fetch() {
     for (uint32_t at = 0; at < kBytes; at += 64) __builtin_prefetch(at_ + at, 0, 2);
@@ -164,8 +164,11 @@ template <class Block>
 void multiply_panels(const Matmul& op) {
   for (uint32_t i = 0; i < op.count; i += 8) {
     const uint32_t count = std::min(op.count - i, 8u);
-    if (op.rows == nullptr && count == 8) {
-      multiply_panel<Block>(op, i, 8, RowRange{op.weight + weight_row(op, i) * op.row_bytes, op.row_bytes}, RangeAhead(op, i + 8));
+    if (op.rows == nullptr && (op.panels != nullptr || count == 8)) {
+      // What follows the last panel is another chunk's: fetching it would be in vain, so the panel itself is fetched again, from the cache.
+      const uint64_t at = weight_row(op, i) * op.row_bytes, next = i + 8 < op.count ? at + 8 * op.row_bytes : at;
+      if (op.panels != nullptr) multiply_panel<Block>(op, i, count, RowPanel{op.panels + at}, RangeAhead(op.panels + next));
+      else multiply_panel<Block>(op, i, 8, RowRange{op.weight + at, op.row_bytes}, RangeAhead(op.weight + next));
       continue;
     }
     RowList rows;  // the last one again where fewer than eight are left
