@@ -109,22 +109,43 @@ powerinfer_status powerinfer_cpu_describe(uint32_t cpu, uint32_t* thread_count, 
   });
 }
 
+namespace {
+
+// What is smaller than that is read from a cache, whatever else is in it.
+void check_measured(const char* what, uint64_t size_bytes, uint32_t repetitions) {
+  constexpr uint64_t kSizeBytesMin = 1u << 20;
+  constexpr uint32_t kRepetitionsMax = 1000;
+  if (size_bytes < kSizeBytesMin) {
+    fail(POWERINFER_INVALID_ARGUMENT, "%s is %.0f; it must be at least 2^20, and larger than the caches", what,
+         static_cast<double>(size_bytes));
+  }
+  if (repetitions == 0 || repetitions > kRepetitionsMax) {
+    fail(POWERINFER_INVALID_ARGUMENT, "repetitions is %u; it must be from 1 to %u", repetitions, kRepetitionsMax);
+  }
+}
+
+}  // namespace
+
 powerinfer_status powerinfer_cpu_measure_bandwidth(uint32_t cpu, double size_bytes, uint32_t repetitions, double* bytes_per_s) {
   return guarded("measure the bandwidth", [&] {
-    constexpr uint64_t kSizeBytesMin = 1u << 20;
-    constexpr uint32_t kRepetitionsMax = 1000;
     const std::shared_ptr<Cpu> opened = cpus().get(cpu);
     double& out = required(bytes_per_s, "bytes_per_s");
     const uint64_t size = checked_bytes(size_bytes, "size_bytes");
-    if (size < kSizeBytesMin) {
-      fail(POWERINFER_INVALID_ARGUMENT, "size_bytes is %.0f; it must be at least 2^20, and larger than the caches", size_bytes);
-    }
-    if (repetitions == 0 || repetitions > kRepetitionsMax) {
-      fail(POWERINFER_INVALID_ARGUMENT, "repetitions is %u; it must be from 1 to %u", repetitions, kRepetitionsMax);
-    }
+    check_measured("size_bytes", size, repetitions);
     require_memory(size, "the buffer");
     const std::lock_guard<std::mutex> lock(opened->busy);
     out = measure_bandwidth(*opened, size, repetitions);
+  });
+}
+
+powerinfer_status powerinfer_cpu_measure_file_bandwidth(uint32_t cpu, uint32_t file, uint32_t repetitions, double* bytes_per_s) {
+  return guarded("measure the bandwidth of a file", [&] {
+    const std::shared_ptr<Cpu> opened = cpus().get(cpu);
+    const std::shared_ptr<MappedFile> mapped = files().get(file);
+    double& out = required(bytes_per_s, "bytes_per_s");
+    check_measured("the file's size", mapped->size_bytes(), repetitions);
+    const std::lock_guard<std::mutex> lock(opened->busy);
+    out = measure_file_bandwidth(*opened, *mapped, repetitions);
   });
 }
 

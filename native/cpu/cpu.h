@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "file.h"
 #include "kernels.h"
 #include "thread_pool.h"
 
@@ -22,5 +23,7 @@ struct Cpu {
 
 // Bytes per second that all threads together read from a buffer: the best of `repetitions` passes, page faults not counted.
 double measure_bandwidth(Cpu& cpu, uint64_t size_bytes, uint32_t repetitions);
+// The same of a file's mapping, all of it.
+double measure_file_bandwidth(Cpu& cpu, const MappedFile& file, uint32_t repetitions);
 
 }  // namespace powerinfer

@@ -84,8 +84,10 @@ POWERINFER_API powerinfer_status powerinfer_dequantize(uint32_t type, const void
 /* thread_count counts the caller, which works too: 1 starts no thread; 0 means core_count. UNSUPPORTED if this CPU lacks `isa`. */
 POWERINFER_API powerinfer_status powerinfer_cpu_open(uint32_t thread_count, uint32_t isa, uint32_t* cpu);
 POWERINFER_API powerinfer_status powerinfer_cpu_describe(uint32_t cpu, uint32_t* thread_count, uint32_t* isa);
-/* Bytes per second that all threads together read from a buffer of size_bytes (allocated here, larger than the caches): the best of `repetitions`. */
+/* Bytes per second that all threads together read from a buffer of size_bytes (allocated here, 2^20 or more, larger than the caches): the best of `repetitions`. */
 POWERINFER_API powerinfer_status powerinfer_cpu_measure_bandwidth(uint32_t cpu, double size_bytes, uint32_t repetitions, double* bytes_per_s);
+/* The same of a file's mapping, which must be at least as large: weights are read from there, and mapped memory can be slower than a buffer. */
+POWERINFER_API powerinfer_status powerinfer_cpu_measure_file_bandwidth(uint32_t cpu, uint32_t file, uint32_t repetitions, double* bytes_per_s);
 /* INVALID_ARGUMENT while models are open on it. */
 POWERINFER_API powerinfer_status powerinfer_cpu_close(uint32_t cpu);
 

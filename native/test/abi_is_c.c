@@ -17,6 +17,7 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_cpu_open,
       (any_function)powerinfer_cpu_describe,
       (any_function)powerinfer_cpu_measure_bandwidth,
+      (any_function)powerinfer_cpu_measure_file_bandwidth,
       (any_function)powerinfer_cpu_close,
       (any_function)powerinfer_model_open,
       (any_function)powerinfer_model_bind,

@@ -36,7 +36,7 @@ TinyOptions tiny_options() {
   return o;
 }
 
-TEST("powerinfer.h: a C11 compiler takes it, and every function is there") { CHECK_EQUAL(powerinfer_abi_function_count(), 28u); }
+TEST("powerinfer.h: a C11 compiler takes it, and every function is there") { CHECK_EQUAL(powerinfer_abi_function_count(), 29u); }
 
 TEST("powerinfer_last_error: says action and state, and cuts between characters") {
   uint32_t file = kUntouched;
@@ -108,11 +108,13 @@ TEST("handles: closed, foreign and invented ones are INVALID_HANDLE everywhere")
       [&](uint32_t h) { return powerinfer_file_size(h, &bytes); },
       [&](uint32_t h) { return powerinfer_model_bind(model, POWERINFER_OUTPUT_NORM, 0, h, 0, 0, 48, 1); },
       [&](uint32_t h) { return powerinfer_repack_down(cpu, h, 0, 0, 32, 32, "x", 1, 0); },
+      [&](uint32_t h) { return powerinfer_cpu_measure_file_bandwidth(cpu, h, 1, &bytes); },
       [&](uint32_t h) { return powerinfer_file_close(h); },
   };
   const std::function<powerinfer_status(uint32_t)> on_cpu[] = {
       [&](uint32_t h) { return powerinfer_cpu_describe(h, &out, &out); },
       [&](uint32_t h) { return powerinfer_cpu_measure_bandwidth(h, 1 << 20, 1, &bytes); },
+      [&](uint32_t h) { return powerinfer_cpu_measure_file_bandwidth(h, file, 1, &bytes); },
       [&](uint32_t h) { return powerinfer_model_open(h, &tiny.options.shape, &out); },
       [&](uint32_t h) { return powerinfer_repack_down(h, file, 0, 0, 32, 32, "x", 1, 0); },
       [&](uint32_t h) { return powerinfer_cpu_close(h); },
@@ -207,6 +209,37 @@ TEST("powerinfer_cpu: opens only what this machine has, and describes it") {
   CHECK_OK(powerinfer_cpu_measure_bandwidth(cpu, (1 << 24) + 8, 2, &bandwidth));
   CHECK(bandwidth > 1e6 && bandwidth < 1e13);
   CHECK_OK(powerinfer_cpu_close(cpu));
+}
+
+TEST("powerinfer_cpu_measure_file_bandwidth: reads all of a file, and refuses one that caches hold") {
+  const std::string path = "/tmp/powerinfer_test_mapped_" + std::to_string(::getpid());
+  const auto open_sized = [&](size_t size_bytes) {
+    const std::string bytes(size_bytes, 'x');
+    std::FILE* const written = std::fopen(path.c_str(), "wb");
+    CHECK_EQUAL(std::fwrite(bytes.data(), 1, bytes.size(), written), bytes.size());
+    std::fclose(written);
+    uint32_t file = 0;
+    CHECK_OK(open_file(path, &file));
+    return file;
+  };
+  uint32_t cpu = 0;
+  CHECK_OK(powerinfer_cpu_open(2, POWERINFER_ISA_AUTO, &cpu));
+  // No whole number of chunks, nor of words.
+  const uint32_t file = open_sized((3 << 20) + 13);
+  double bandwidth = -1;
+  CHECK_STATUS(powerinfer_cpu_measure_file_bandwidth(cpu, file, 0, &bandwidth), POWERINFER_INVALID_ARGUMENT);
+  CHECK_STATUS(powerinfer_cpu_measure_file_bandwidth(cpu, file, 1001, &bandwidth), POWERINFER_INVALID_ARGUMENT);
+  CHECK_STATUS(powerinfer_cpu_measure_file_bandwidth(cpu, file, 1, nullptr), POWERINFER_INVALID_ARGUMENT);
+  CHECK_EQUAL(bandwidth, -1.0);
+  CHECK_OK(powerinfer_cpu_measure_file_bandwidth(cpu, file, 3, &bandwidth));
+  CHECK(bandwidth > 1e6 && bandwidth < 1e13);
+  CHECK_OK(powerinfer_file_close(file));
+  const uint32_t small = open_sized((1 << 20) - 1);
+  CHECK_STATUS(powerinfer_cpu_measure_file_bandwidth(cpu, small, 1, &bandwidth), POWERINFER_INVALID_ARGUMENT);
+  CHECK(last_error_has("must be at least 2^20"));
+  CHECK_OK(powerinfer_file_close(small));
+  CHECK_OK(powerinfer_cpu_close(cpu));
+  std::remove(path.c_str());
 }
 
 TEST("powerinfer_model_open: refuses every shape that makes no sense") {

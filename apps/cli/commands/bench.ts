@@ -31,14 +31,11 @@ export const bench = Effect.fnUntraced(function* (input: BenchInput) {
   )
 }, Effect.scoped)
 
-/** Measured on the way to this: 256 MiB and less at times read faster than memory can be, out of caches. */
-const bandwidthBufferBytes = 2 ** 29
-
 /** Opens the model once for each predictor and measures them in turns. */
 export const benchModel = Effect.fnUntraced(function* (input: BenchInput, announce: (line: string) => void) {
   const model = yield* openModel(input.model)
   // The same effect for every subject: measured once a round, not once a subject.
-  const bandwidth = measureBandwidth({ threads: input.threads ?? 0, sizeBytes: bandwidthBufferBytes })
+  const bandwidth = measureBandwidth({ threads: input.threads ?? 0 })
   const predictors = input.predictors.length > 0 ? input.predictors : defaultPredictors(model)
   const opened = yield* Effect.forEach(
     predictors,

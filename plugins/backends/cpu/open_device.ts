@@ -12,7 +12,7 @@ import {
   tensorTypes
 } from "@powerinfer/core"
 import { Effect } from "effect"
-import { type Cpu, openCpu, openHandle } from "./cpu.ts"
+import { type Cpu, mapFile, openCpu, openHandle } from "./cpu.ts"
 import { openDataPlane } from "./device.ts"
 import { backendFailure, openFailure } from "./failures.ts"
 import { type MemoryBudget, openMemoryBudget } from "./memory_budget.ts"
@@ -72,16 +72,6 @@ const bytesBesidesCaches = (model: Model, rowCountMax: number): number =>
 
 const cacheBytes = (model: Model, contextLength: number, cacheType: CacheType): number =>
   estimateMemory(model, { contextLength, cacheType, rowCountMax: 0, sparse: false }).cacheBytes
-
-const mapFile = ({ native }: Cpu, path: string) => {
-  const bytes = new TextEncoder().encode(path)
-  return openHandle(
-    native,
-    "powerinfer_file_open",
-    (out) => native.symbols.powerinfer_file_open(bytes, bytes.length, out),
-    (file) => native.symbols.powerinfer_file_close(file)
-  ).pipe(Effect.mapError(({ reason }) => backendFailure(reason)))
-}
 
 const bindTensors = Effect.fnUntraced(function* (
   { native }: Cpu,

@@ -49,6 +49,14 @@ describe("measureBandwidth", () => {
     expect(bytesPerSecond).toBeGreaterThan(1e8)
     expect(bytesPerSecond).toBeLessThan(1e13)
   })
+
+  test("measures a file's mapping, and says which file cannot be mapped", async () => {
+    const bytesPerSecond = await Effect.runPromise(measureBandwidth({ file: reluModel, repetitions: 2, threads: 1 }))
+    expect(bytesPerSecond).toBeGreaterThan(1e8)
+    expect(bytesPerSecond).toBeLessThan(1e13)
+    const failure = await Effect.runPromise(Effect.flip(measureBandwidth({ file: "/nowhere/model.gguf" })))
+    expect(failure).toMatchObject({ _tag: "BackendFailure", reason: expect.stringContaining("/nowhere/model.gguf") })
+  })
 })
 
 describe("the memory limit of the CPU backend", () => {
