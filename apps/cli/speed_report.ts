@@ -1,11 +1,16 @@
 // How are measured speeds shown: as a table for people, as keys for programs?
-import type { SpeedFigures, Spread } from "powerinfer"
+import type { SpeedFigures, Spread, SubjectFigures } from "powerinfer"
 import { formatBytes, formatRate, formatShare } from "./quantities.ts"
 
 /** The keys of `bench --json`. Rates are medians; their spread stands beside them. */
-export const speedJson = (figures: SpeedFigures) => ({
+export const speedJson = (figures: SubjectFigures) => ({
   predictor: figures.name,
   fidelity: figures.fidelity,
+  ...figuresJson(figures)
+})
+
+/** The part of it that any engine has. */
+export const figuresJson = (figures: SpeedFigures) => ({
   prefill_tokens_per_s: figures.prefillTokensPerSecond.median,
   prefill_tokens_per_s_range: rangeOf(figures.prefillTokensPerSecond),
   decode_tokens_per_s: figures.decodeTokensPerSecond.median,
@@ -24,7 +29,7 @@ export const speedJson = (figures: SpeedFigures) => ({
 })
 
 /** Column titles of `speedCells`. */
-export const speedColumns = [
+const speedColumns = [
   "predictor",
   "prefill/s",
   "decode/s",
@@ -38,7 +43,7 @@ export const speedColumns = [
 ] as const
 
 /** One row of the table. */
-export const speedCells = (figures: SpeedFigures): ReadonlyArray<string> => [
+const speedCells = (figures: SubjectFigures): ReadonlyArray<string> => [
   figures.name,
   formatRate(figures.prefillTokensPerSecond.median),
   formatRate(figures.decodeTokensPerSecond.median),
@@ -52,7 +57,7 @@ export const speedCells = (figures: SpeedFigures): ReadonlyArray<string> => [
 ]
 
 /** A Markdown table, and below it what the floor was counted with. */
-export const speedTable = (figures: ReadonlyArray<SpeedFigures>): string => {
+export const speedTable = (figures: ReadonlyArray<SubjectFigures>): string => {
   const [first] = figures
   if (!first) return ""
   const { median, min, max } = first.bandwidthBytesPerSecond

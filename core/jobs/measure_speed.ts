@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { CacheType, DeviceCounters } from "../backend.ts"
 import { Batch, type CacheId } from "../batch.ts"
-import { toEngineError } from "../engine/engine_error.ts"
+import { type EngineError, toEngineError } from "../engine/engine_error.ts"
 import { sparsityFacts } from "../model/sparsity_facts.ts"
 import { openForward } from "../engine/forward.ts"
 import type { OpenPlan } from "../engine/open_plan.ts"
@@ -36,10 +36,8 @@ export interface Spread {
   readonly max: number
 }
 
-/** What one subject did. */
+/** What a benchmark says about one way to run a model. */
 export interface SpeedFigures {
-  readonly name: string
-  readonly fidelity: "exact" | "measured"
   readonly prefillTokensPerSecond: Spread
   readonly decodeTokensPerSecond: Spread
   /** Read per decoded token, at the mean depth of the decoded positions. */
@@ -47,7 +45,7 @@ export interface SpeedFigures {
   readonly cacheBytesPerToken: number
   /** Share of FFN neurons computed while decoding. */
   readonly activeShare: number
-  /** Before, between and after the repetitions; the floor counts with the median, as rates do: shared machines lend bursts of bandwidth. */
+  /** Around the repetitions; the floor counts with the median, as rates do: shared machines lend bursts of bandwidth. */
   readonly bandwidthBytesPerSecond: Spread
   /** Weights of the dense model, once, and the KV cache. */
   readonly floorBytesPerToken: number
@@ -57,6 +55,22 @@ export interface SpeedFigures {
   readonly floorRatio: number
   /** Bytes that were read per second over the measured bandwidth: how busy the memory was. */
   readonly bandwidthShare: number
+}
+
+/** What one subject did. */
+export interface SubjectFigures extends SpeedFigures {
+  readonly name: string
+  readonly fidelity: "exact" | "measured"
+}
+
+/** One prefill and one decode of the text. */
+export interface SpeedPass {
+  readonly prefillTokensPerSecond: number
+  readonly decodeTokensPerSecond: number
+  /** Read per decoded token. */
+  readonly weightBytesPerToken: number
+  readonly cacheBytesPerToken: number
+  readonly activeShare: number
 }
 
 /**
@@ -73,45 +87,47 @@ export const measureSpeed = Effect.fnUntraced(function* <E>(
 ) {
   const [first] = subjects
   if (!first) return []
-  const text = yield* writeText(first.plan, options)
+  const text = yield* writeSpeedText(first.plan, { ...options, length: options.promptTokens + options.decodeTokens })
   const bandwidths = new Set(subjects.map((subject) => subject.measureBandwidth))
   const samples = new Map([...bandwidths].map((measure) => [measure, new Array<number>()]))
   const sampleBandwidths = Effect.gen(function* () {
     for (const [measure, measured] of samples) measured.push(yield* measure)
   })
 
-  for (const subject of subjects) yield* pass(subject.plan, text, options)
+  for (const { plan } of subjects) yield* runSpeedPass(plan, text, options)
   yield* sampleBandwidths
-  const passes = subjects.map((): Array<Pass> => [])
+  const passes = subjects.map((): Array<SpeedPass> => [])
   for (let repetition = 0; repetition < options.repetitions; repetition++) {
-    for (const [index, subject] of subjects.entries()) passes[index]!.push(yield* pass(subject.plan, text, options))
+    for (const [index, { plan }] of subjects.entries()) passes[index]!.push(yield* runSpeedPass(plan, text, options))
     yield* sampleBandwidths
   }
-  return subjects.map((subject, index) =>
-    figuresOf(subject, passes[index]!, spreadOf(samples.get(subject.measureBandwidth)!))
-  )
+  return subjects.map(({ name, plan, measureBandwidth }, index): SubjectFigures => {
+    const { tokenBytes } = sparsityFacts(plan.model)
+    const fidelity = plan.selector.exact ? "exact" : "measured"
+    return { name, fidelity, ...speedFigures(tokenBytes, passes[index]!, samples.get(measureBandwidth)!) }
+  })
 })
 
-interface Pass {
-  readonly prefillTokensPerSecond: number
-  readonly decodeTokensPerSecond: number
-  readonly decoded: DeviceCounters
-  readonly decodeTokens: number
-}
-
-/** The model's own continuation of nothing. Also touches every page of the weights once. */
-const writeText = Effect.fnUntraced(function* (plan: OpenPlan, options: SpeedOptions) {
+/**
+ * The model's own continuation of nothing, `length` tokens long. Also touches every page of the weights once.
+ *
+ * - fails  as `measureSpeed` does
+ */
+export const writeSpeedText = Effect.fnUntraced(function* (
+  plan: OpenPlan,
+  options: { readonly length: number; readonly cacheType: CacheType; readonly seed: number }
+): Effect.fn.Return<ReadonlyArray<number>, EngineError> {
+  const { length, cacheType } = options
   const { contextLength, vocabularySize } = plan.model.shape
-  const length = options.promptTokens + options.decodeTokens
   if (length > contextLength) return yield* new PromptTooLong({ promptTokens: length, contextLength })
   const sampler = openSampler(SamplerOptions.make({ seed: options.seed }), vocabularySize)
   const begin = plan.model.gguf.metadata.u32("tokenizer.ggml.bos_token_id", 0)
   const text = [begin < vocabularySize ? begin : 0]
-  yield* withCache(plan, options, (cache) => {
+  yield* withCache(plan, length, cacheType, (cache) => {
     const run = openRows(plan, cache)
     return Effect.gen(function* () {
       while (text.length < length) {
-        const { logits } = run(text, text.length - 1, text.length)
+        const { logits } = run(text, text.length - 1, text.length, true)
         text.push(yield* Effect.try({ try: () => sampler.sample(logits), catch: toEngineError }))
         yield* Effect.yieldNow
       }
@@ -120,47 +136,60 @@ const writeText = Effect.fnUntraced(function* (plan: OpenPlan, options: SpeedOpt
   return text
 })
 
-const pass = (plan: OpenPlan, text: ReadonlyArray<number>, options: SpeedOptions) =>
+/** Runs the text from an empty KV cache: `promptTokens` of it as a prompt, in batches, and the rest one token at a time. */
+export const runSpeedPass = (
+  plan: OpenPlan,
+  text: ReadonlyArray<number>,
+  { promptTokens, cacheType }: { readonly promptTokens: number; readonly cacheType: CacheType }
+) =>
   withCache(
     plan,
-    options,
+    text.length,
+    cacheType,
     Effect.fnUntraced(function* (cache) {
       const run = openRows(plan, cache)
       let prefillSeconds = 0
-      for (let start = 0; start < options.promptTokens; start += plan.rowCountMax) {
-        prefillSeconds += run(text, start, Math.min(start + plan.rowCountMax, options.promptTokens)).seconds
+      for (let start = 0; start < promptTokens; start += plan.rowCountMax) {
+        const end = Math.min(start + plan.rowCountMax, promptTokens)
+        prefillSeconds += run(text, start, end, end === promptTokens).seconds
         // Lets an interruption in, here and below.
         yield* Effect.yieldNow
       }
       const before = planCounters(plan)
       let decodeSeconds = 0
-      for (let position = options.promptTokens; position < text.length; position++) {
-        decodeSeconds += run(text, position, position + 1).seconds
+      for (let position = promptTokens; position < text.length; position++) {
+        decodeSeconds += run(text, position, position + 1, true).seconds
         yield* Effect.yieldNow
       }
-      const result: Pass = {
-        prefillTokensPerSecond: options.promptTokens / prefillSeconds,
-        decodeTokensPerSecond: options.decodeTokens / decodeSeconds,
-        decoded: difference(planCounters(plan), before),
-        decodeTokens: options.decodeTokens
+      const after = planCounters(plan)
+      const decoded = (key: keyof DeviceCounters) => after[key] - before[key]
+      const decodeTokens = text.length - promptTokens
+      const result: SpeedPass = {
+        prefillTokensPerSecond: promptTokens / prefillSeconds,
+        decodeTokensPerSecond: decodeTokens / decodeSeconds,
+        weightBytesPerToken: decoded("weightBytes") / decodeTokens,
+        cacheBytesPerToken: decoded("cacheBytes") / decodeTokens,
+        activeShare: decoded("neuronComputedCount") / decoded("neuronCount")
       }
       return result
     })
   )
 
-const withCache = <A, E, R>(plan: OpenPlan, options: SpeedOptions, use: (cache: CacheId) => Effect.Effect<A, E, R>) =>
-  Effect.scoped(
-    Effect.flatMap(plan.home.openCache(options.promptTokens + options.decodeTokens, options.cacheType), use)
-  )
+const withCache = <A, E, R>(
+  plan: OpenPlan,
+  positionCount: number,
+  cacheType: CacheType,
+  use: (cache: CacheId) => Effect.Effect<A, E, R>
+) => Effect.scoped(Effect.flatMap(plan.home.openCache(positionCount, cacheType), use))
 
-/** Runs text[start, end) as one batch; the last row's logits, as when generating. */
+/** Runs text[start, end) as one batch; logits of the last row, if they are wanted: a generation wants those of its prompt's last token only. */
 const openRows = (plan: OpenPlan, cache: CacheId) => {
   const batch = new Batch(plan.rowCountMax)
   const forward = openForward(plan)
-  return (text: ReadonlyArray<number>, start: number, end: number) => {
+  return (text: ReadonlyArray<number>, start: number, end: number, wantsLogits: boolean) => {
     batch.clear()
     for (let position = start; position < end; position++) {
-      batch.add(text[position]!, position, cache, position === end - 1)
+      batch.add(text[position]!, position, cache, wantsLogits && position === end - 1)
     }
     const begin = performance.now()
     const logits = forward(batch)!
@@ -168,42 +197,35 @@ const openRows = (plan: OpenPlan, cache: CacheId) => {
   }
 }
 
-const difference = (after: DeviceCounters, before: DeviceCounters): DeviceCounters => ({
-  rowCount: after.rowCount - before.rowCount,
-  weightBytes: after.weightBytes - before.weightBytes,
-  ffnBytes: after.ffnBytes - before.ffnBytes,
-  cacheBytes: after.cacheBytes - before.cacheBytes,
-  neuronCount: after.neuronCount - before.neuronCount,
-  neuronComputedCount: after.neuronComputedCount - before.neuronComputedCount
-})
-
-const figuresOf = (
-  { name, plan }: SpeedSubject<never> | SpeedSubject<unknown>,
-  passes: ReadonlyArray<Pass>,
-  bandwidth: Spread
+/**
+ * What several passes of one subject amount to.
+ *
+ * - `tokenBytes`  weights that a dense token reads (`sparsityFacts`)
+ * - `bandwidths`  bytes per second, measured around the passes
+ */
+export const speedFigures = (
+  tokenBytes: number,
+  passes: ReadonlyArray<SpeedPass>,
+  bandwidths: ReadonlyArray<number>
 ): SpeedFigures => {
-  const perToken = (key: keyof DeviceCounters) =>
-    passes.reduce((sum, { decoded }) => sum + decoded[key], 0) /
-    passes.reduce((sum, { decodeTokens }) => sum + decodeTokens, 0)
-  const decodeTokensPerSecond = spreadOf(passes.map((one) => one.decodeTokensPerSecond))
-  const bytesPerSecond = bandwidth.median
-  const weightBytesPerToken = perToken("weightBytes")
-  const cacheBytesPerToken = perToken("cacheBytes")
-  const floorBytesPerToken = sparsityFacts(plan.model).tokenBytes + cacheBytesPerToken
-  const floorTokensPerSecond = bytesPerSecond / floorBytesPerToken
+  const mean = (key: keyof SpeedPass) => passes.reduce((sum, pass) => sum + pass[key], 0) / passes.length
+  const decodeTokensPerSecond = spreadOf(passes.map((pass) => pass.decodeTokensPerSecond))
+  const bandwidth = spreadOf(bandwidths)
+  const weightBytesPerToken = mean("weightBytesPerToken")
+  const cacheBytesPerToken = mean("cacheBytesPerToken")
+  const floorBytesPerToken = tokenBytes + cacheBytesPerToken
+  const floorTokensPerSecond = bandwidth.median / floorBytesPerToken
   return {
-    name,
-    fidelity: plan.selector.exact ? "exact" : "measured",
-    prefillTokensPerSecond: spreadOf(passes.map((one) => one.prefillTokensPerSecond)),
+    prefillTokensPerSecond: spreadOf(passes.map((pass) => pass.prefillTokensPerSecond)),
     decodeTokensPerSecond,
     weightBytesPerToken,
     cacheBytesPerToken,
-    activeShare: perToken("neuronComputedCount") / perToken("neuronCount"),
+    activeShare: mean("activeShare"),
     bandwidthBytesPerSecond: bandwidth,
     floorBytesPerToken,
     floorTokensPerSecond,
     floorRatio: decodeTokensPerSecond.median / floorTokensPerSecond,
-    bandwidthShare: (decodeTokensPerSecond.median * (weightBytesPerToken + cacheBytesPerToken)) / bytesPerSecond
+    bandwidthShare: (decodeTokensPerSecond.median * (weightBytesPerToken + cacheBytesPerToken)) / bandwidth.median
   }
 }
 

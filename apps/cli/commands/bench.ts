@@ -2,7 +2,7 @@
 import { basename } from "node:path"
 import { measureBandwidth } from "@powerinfer/backend-cpu"
 import { Effect } from "effect"
-import { measureSpeed, type Model, openModel, openPlan, type SpeedFigures } from "powerinfer"
+import { measureSpeed, type Model, openModel, openPlan, type SubjectFigures } from "powerinfer"
 import { engineOptions, settingsJson } from "../engine_settings.ts"
 import type { EngineFlags } from "../flags.ts"
 import { print, printJson } from "../output.ts"
@@ -44,7 +44,7 @@ export const benchModel = Effect.fnUntraced(function* (input: BenchInput, announ
       return { name: predictor, options, plan: yield* openPlan(model, options, announce), measureBandwidth: bandwidth }
     })
   )
-  const figures: ReadonlyArray<SpeedFigures> = yield* measureSpeed(opened, {
+  const figures: ReadonlyArray<SubjectFigures> = yield* measureSpeed(opened, {
     promptTokens: input.promptTokens,
     decodeTokens: input.tokens,
     repetitions: input.repetitions,

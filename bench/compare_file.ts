@@ -1,0 +1,130 @@
+// How do the engines compare on one file? Opens them, lets them run the same text in turns, and says what came of it.
+import { basename } from "node:path"
+import {
+  type BackendFailure,
+  type EngineError,
+  type Model,
+  openModel,
+  sparsityFacts,
+  speedFigures,
+  type SpeedPass,
+  spreadOf,
+  writeSpeedText
+} from "@powerinfer/core"
+import { Effect, Result, type Scope } from "effect"
+import type { InvalidUsage } from "../apps/cli/invalid_usage.ts"
+import type { Comparison, EngineSpeed } from "./compare_report.ts"
+import { type BenchEngine, openOurs, openPeerEngine, peerNote } from "./engines.ts"
+import type { PeerCommand } from "./peer/install.ts"
+import { measureInTurns, type TurnOptions, type Turns } from "./turns.ts"
+
+/** Bytes per second that the threads read, from a buffer and from the model's file. */
+export interface Bandwidth {
+  readonly memory: number
+  readonly mapped: number
+}
+
+export interface CompareOptions extends Omit<TurnOptions<Bandwidth, BackendFailure>, "probe"> {
+  readonly threads: ReadonlyArray<number>
+  readonly promptTokens: ReadonlyArray<number>
+  readonly tokens: number
+  readonly predictors: ReadonlyArray<string>
+  readonly seed: number
+  /** How the peer is started; undefined: without it. */
+  readonly peer: PeerCommand | undefined
+  readonly probe: (file: string, threads: number) => Effect.Effect<Bandwidth, EngineError>
+}
+
+/** What was measured, and what readers must know about it. */
+export interface FileComparison {
+  readonly comparisons: ReadonlyArray<Comparison>
+  readonly notes: ReadonlyArray<string>
+}
+
+/** Measures a file with every number of threads and length of prompt. A peer that cannot load it is left out, with a note. */
+export const compareFile = Effect.fnUntraced(function* (
+  file: string,
+  options: CompareOptions,
+  announce: (line: string) => void
+): Effect.fn.Return<FileComparison, EngineError | InvalidUsage> {
+  const model = yield* openModel(file)
+  const comparisons: Array<Comparison> = []
+  const notes = new Set<string>()
+  // The longest that is asked for; shorter prompts begin alike.
+  let text: ReadonlyArray<number> | undefined
+  for (const threads of options.threads) {
+    const measured = Effect.gen(function* () {
+      const ours = yield* openOurs(model, file, { threads, predictors: options.predictors }, announce)
+      const length = Math.max(...options.promptTokens) + options.tokens
+      const { seed } = options
+      text ??= yield* writeSpeedText(ours[0]!.plan, { length, seed, cacheType: "f16" })
+      const { engines, note } = yield* withPeer(ours, model, file, threads, length, options.peer)
+      if (note) notes.add(note)
+      for (const promptTokens of options.promptTokens) {
+        const part = text.slice(0, promptTokens + options.tokens)
+        announce(`${basename(file)}: ${threads} threads, a prompt of ${promptTokens}`)
+        const turns = yield* measureInTurns(
+          engines.map(({ pass, processes }) => ({ pass: pass(part, promptTokens), processes })),
+          { ...options, probe: options.probe(file, threads) }
+        )
+        const speeds = engines.map((engine, index) => engineSpeed(engine, model, turns[index]!))
+        comparisons.push({ file: basename(file), model: model.name, threads, promptTokens, engines: speeds })
+      }
+    })
+    yield* Effect.scoped(measured)
+  }
+  return { comparisons, notes: [...notes] }
+})
+
+/** The peer comes second, after our dense run, so that the two stand side by side. */
+const withPeer = Effect.fnUntraced(function* (
+  ours: ReadonlyArray<BenchEngine>,
+  model: Model,
+  file: string,
+  threads: number,
+  contextLength: number,
+  command: PeerCommand | undefined
+): Effect.fn.Return<
+  { readonly engines: ReadonlyArray<BenchEngine>; readonly note: string | undefined },
+  never,
+  Scope.Scope
+> {
+  if (!command) return { engines: ours, note: undefined }
+  const peer = yield* Effect.result(openPeerEngine(command, model, file, { threads, contextLength }))
+  const name = basename(file)
+  if (Result.isFailure(peer)) {
+    return {
+      engines: ours,
+      note: `${name}: measured without llama.cpp, which does not load it (${firstLine(peer.failure.reason)})`
+    }
+  }
+  const [dense, ...sparse] = ours
+  return { engines: [dense!, peer.success, ...sparse], note: peerNote(model, name) }
+})
+
+/** The first line says why; those after it, who noticed. */
+const firstLine = (reason: string): string => reason.split("\n")[0]!
+
+/** What the passes of one engine amount to. */
+export const engineSpeed = (
+  engine: BenchEngine,
+  model: Model,
+  { turns, ...counts }: Turns<SpeedPass, Bandwidth>
+): EngineSpeed => {
+  const probes = turns.flatMap(({ before, after }) => [before, after])
+  const figures = speedFigures(
+    sparsityFacts(model).tokenBytes,
+    turns.map(({ result }) => result),
+    probes.map(({ memory }) => memory)
+  )
+  const loads = turns.flatMap(({ otherLoad }) => (otherLoad === undefined ? [] : [otherLoad]))
+  return {
+    name: engine.name,
+    role: engine.role,
+    figures,
+    mappedBandwidth: spreadOf(probes.map(({ mapped }) => mapped)),
+    bound: engine.bound(figures.activeShare),
+    otherLoad: loads.length > 0 ? loads.reduce((sum, load) => sum + load, 0) / loads.length : undefined,
+    ...counts
+  }
+}
