@@ -11,10 +11,10 @@ import {
   spreadOf,
   writeSpeedText
 } from "@powerinfer/core"
-import { Effect, Result, type Scope } from "effect"
+import { Effect } from "effect"
 import type { InvalidUsage } from "../apps/cli/invalid_usage.ts"
 import type { Comparison, EngineSpeed } from "./compare_report.ts"
-import { type BenchEngine, openOurs, openPeerEngine, peerNote } from "./engines.ts"
+import { type BenchEngine, cacheType, openEngines } from "./engines.ts"
 import type { PeerCommand } from "./peer/install.ts"
 import { measureInTurns, type TurnOptions, type Turns } from "./turns.ts"
 
@@ -52,14 +52,13 @@ export const compareFile = Effect.fnUntraced(function* (
   const notes = new Set<string>()
   // The longest that is asked for; shorter prompts begin alike.
   let text: ReadonlyArray<number> | undefined
+  const contextLength = Math.max(...options.promptTokens) + options.tokens
   for (const threads of options.threads) {
     const measured = Effect.gen(function* () {
-      const ours = yield* openOurs(model, file, { threads, predictors: options.predictors }, announce)
-      const length = Math.max(...options.promptTokens) + options.tokens
-      const { seed } = options
-      text ??= yield* writeSpeedText(ours[0]!.plan, { length, seed, cacheType: "f16" })
-      const { engines, note } = yield* withPeer(ours, model, file, threads, length, options.peer)
+      const { dense, engines, note } = yield* openEngines(model, file, { ...options, threads, contextLength }, announce)
       if (note) notes.add(note)
+      const { seed } = options
+      text ??= yield* writeSpeedText(dense.plan, { length: contextLength, seed, cacheType })
       for (const promptTokens of options.promptTokens) {
         const part = text.slice(0, promptTokens + options.tokens)
         announce(`${basename(file)}: ${threads} threads, a prompt of ${promptTokens}`)
@@ -75,35 +74,6 @@ export const compareFile = Effect.fnUntraced(function* (
   }
   return { comparisons, notes: [...notes] }
 })
-
-/** The peer comes second, after our dense run, so that the two stand side by side. */
-const withPeer = Effect.fnUntraced(function* (
-  ours: ReadonlyArray<BenchEngine>,
-  model: Model,
-  file: string,
-  threads: number,
-  contextLength: number,
-  command: PeerCommand | undefined
-): Effect.fn.Return<
-  { readonly engines: ReadonlyArray<BenchEngine>; readonly note: string | undefined },
-  never,
-  Scope.Scope
-> {
-  if (!command) return { engines: ours, note: undefined }
-  const peer = yield* Effect.result(openPeerEngine(command, model, file, { threads, contextLength }))
-  const name = basename(file)
-  if (Result.isFailure(peer)) {
-    return {
-      engines: ours,
-      note: `${name}: measured without llama.cpp, which does not load it (${firstLine(peer.failure.reason)})`
-    }
-  }
-  const [dense, ...sparse] = ours
-  return { engines: [dense!, peer.success, ...sparse], note: peerNote(model, name) }
-})
-
-/** The first line says why; those after it, who noticed. */
-const firstLine = (reason: string): string => reason.split("\n")[0]!
 
 /** What the passes of one engine amount to. */
 export const engineSpeed = (

@@ -1,7 +1,7 @@
 // How does a comparison read: as two tables for people, as keys for programs?
 import type { SpeedFigures, Spread } from "@powerinfer/core"
 import { formatBytes, formatRate, formatShare } from "../apps/cli/quantities.ts"
-import { figuresJson, markdownTable } from "../apps/cli/speed_report.ts"
+import { speedFiguresJson, markdownTable } from "../apps/cli/speed_report.ts"
 
 /** What one engine did: ours with one predictor, or the peer. */
 export interface EngineSpeed {
@@ -67,7 +67,7 @@ export const compareJson = ({ machine, settings, notes, comparisons }: CompareRe
         prompt_tokens: comparison.promptTokens,
         engine: engine.name,
         role: engine.role,
-        ...figuresJson(engine.figures),
+        ...speedFiguresJson(engine.figures),
         mapped_bandwidth_bytes_per_s: engine.mappedBandwidth.median,
         mapped_bandwidth_bytes_per_s_range: [engine.mappedBandwidth.min, engine.mappedBandwidth.max],
         prefill_ratio_to_peer: ratios.prefillToPeer ?? null,

@@ -1,4 +1,5 @@
 // What is compared? Our engine with each predictor, and the peer: all run the same text and say the same things about it.
+import { basename } from "node:path"
 import {
   type BackendFailure,
   type EngineError,
@@ -11,7 +12,7 @@ import {
   type SpeedPass,
   toEngineError
 } from "@powerinfer/core"
-import { Effect, type Scope } from "effect"
+import { Effect, Result, type Scope } from "effect"
 import { engineOptions } from "../apps/cli/engine_settings.ts"
 import type { InvalidUsage } from "../apps/cli/invalid_usage.ts"
 import { selectionBound } from "./bounds.ts"
@@ -36,10 +37,11 @@ export interface OurEngine extends BenchEngine {
   readonly plan: OpenPlan
 }
 
-const cacheType = "f16"
+/** What llama.cpp has by default. */
+export const cacheType = "f16"
 
 /** Opens the model with each predictor, `every_neuron` first. */
-export const openOurs = Effect.fnUntraced(function* (
+const openOurs = Effect.fnUntraced(function* (
   model: Model,
   file: string,
   { threads, predictors }: { readonly threads: number; readonly predictors: ReadonlyArray<string> },
@@ -78,7 +80,7 @@ const cpuFlags = {
 } as const
 
 /** Loads the model into the peer. Fails if it does not know the model. */
-export const openPeerEngine = Effect.fnUntraced(function* (
+const openPeerEngine = Effect.fnUntraced(function* (
   command: PeerCommand,
   model: Model,
   file: string,
@@ -108,9 +110,40 @@ export const peerPass = (model: Model, seconds: PeerSeconds, textLength: number,
   }
 }
 
-/** What readers must know about the peer's figures of this file, if anything. */
-export const peerNote = (model: Model, file: string): string | undefined => {
+/** Everything that is compared on one file, our dense run first and the peer beside it. */
+export interface OpenEngines {
+  readonly dense: OurEngine
+  readonly engines: ReadonlyArray<BenchEngine>
+  /** What readers must know about the peer's figures, if anything. */
+  readonly note: string | undefined
+}
+
+/** Opens ours and, if it is given, the peer. A peer that cannot load the file is left out, with a note. */
+export const openEngines = Effect.fnUntraced(function* (
+  model: Model,
+  file: string,
+  options: {
+    readonly threads: number
+    readonly predictors: ReadonlyArray<string>
+    /** Of the longest text. */
+    readonly contextLength: number
+    readonly peer: PeerCommand | undefined
+  },
+  announce: (line: string) => void
+): Effect.fn.Return<OpenEngines, EngineError | InvalidUsage, Scope.Scope> {
+  const ours = yield* openOurs(model, file, options, announce)
+  const [dense, ...sparse] = ours as readonly [OurEngine, ...ReadonlyArray<OurEngine>]
+  if (!options.peer) return { dense, engines: ours, note: undefined }
+  const peer = yield* Effect.result(openPeerEngine(options.peer, model, file, options))
+  if (Result.isSuccess(peer)) return { dense, engines: [dense, peer.success, ...sparse], note: peerNote(model, file) }
+  // The first line says why, those after it who noticed.
+  const [reason] = peer.failure.reason.split("\n")
+  const note = `${basename(file)}: measured without llama.cpp, which does not load it (${reason})`
+  return { dense, engines: ours, note }
+})
+
+const peerNote = (model: Model, file: string): string | undefined => {
   const activation = model.gguf.metadata.string("llama.hidden_activation", "silu")
   if (activation === "silu") return undefined
-  return `${file}: llama.cpp does not read llama.hidden_activation (${activation}) and runs SiLU. It reads the same bytes, so its dense speed compares; its tokens do not.`
+  return `${basename(file)}: llama.cpp does not read llama.hidden_activation (${activation}) and runs SiLU. It reads the same bytes, so its dense speed compares; its tokens do not.`
 }

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os"
 import { Option, Schema } from "effect"
 import { Argument, Flag } from "effect/cli"
 
-const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
+export const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
 
 /** "1,2" → [1, 2] */
 export const parseCounts = (text: string): Option.Option<ReadonlyArray<number>> =>

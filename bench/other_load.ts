@@ -26,19 +26,27 @@ const ownSeconds = (ours: ReadonlyArray<number>): number => {
 /** USER_HZ of every Linux that Bun runs on. */
 const ticksPerSecond = 100
 
-/** User and system time of all threads of a process; 0 if there is no such process. Source: proc_pid_stat(5). */
+/** 0 if there is no such process. */
 const processSeconds = (id: number): number => {
   const text = readText(`/proc/${id}/stat`)
+  return text === undefined ? 0 : secondsOfProcess(text)
+}
+
+/** User and system time of all threads of a process. Source: proc_pid_stat(5). */
+export const secondsOfProcess = (stat: string): number => {
   // The second field is the program's name in brackets, and may itself hold brackets and spaces; the fields after it are counted from 3.
-  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ") ?? []
-  return (Number(fields[14 - 3] ?? 0) + Number(fields[15 - 3] ?? 0)) / ticksPerSecond
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return (Number(fields[14 - 3]) + Number(fields[15 - 3])) / ticksPerSecond
+}
+
+const busySeconds = (): number | undefined => {
+  const text = readText("/proc/stat")
+  return text === undefined ? undefined : secondsOfMachine(text)
 }
 
 /** All cores: user, nice, system, irq and softirq, but not idle, waiting or stolen. Source: proc_stat(5). */
-const busySeconds = (): number | undefined => {
-  const text = readText("/proc/stat")
-  if (text === undefined) return undefined
-  const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = text.split("\n", 1)[0]!.split(/\s+/).map(Number)
+export const secondsOfMachine = (stat: string): number => {
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = stat.split("\n", 1)[0]!.split(/\s+/).map(Number)
   return (user + nice + system + irq + softirq) / ticksPerSecond
 }
 

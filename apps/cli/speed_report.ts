@@ -6,11 +6,11 @@ import { formatBytes, formatRate, formatShare } from "./quantities.ts"
 export const speedJson = (figures: SubjectFigures) => ({
   predictor: figures.name,
   fidelity: figures.fidelity,
-  ...figuresJson(figures)
+  ...speedFiguresJson(figures)
 })
 
 /** The part of it that any engine has. */
-export const figuresJson = (figures: SpeedFigures) => ({
+export const speedFiguresJson = (figures: SpeedFigures) => ({
   prefill_tokens_per_s: figures.prefillTokensPerSecond.median,
   prefill_tokens_per_s_range: rangeOf(figures.prefillTokensPerSecond),
   decode_tokens_per_s: figures.decodeTokensPerSecond.median,
