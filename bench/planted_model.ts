@@ -2,13 +2,14 @@
 //
 // Its weights are random (planted_weights.ts): it reads, computes and skips as many bytes as a trained model of its shape, but what it says means
 // nothing. `--active` plants the share of neurons that fire.
-import { type FileUnwritable, quantizableTypes, type QuantizableTypeName, writeGguf } from "@powerinfer/core"
+import { type FileUnwritable, writeGguf } from "@powerinfer/core"
 import { tinyVocabulary } from "@powerinfer/core/testing"
 import { Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { note } from "../apps/cli/output.ts"
 import { withProgress } from "../apps/cli/progress.ts"
 import { runCommand } from "../apps/cli/run_command.ts"
+import { plantedTypes } from "./planted_types.ts"
 import { plantedTensors, type PlantedShape, type PlantedWeights } from "./planted_weights.ts"
 
 /** Shapes by name. `llama-1.1b` is TinyLlama's, `llama-7b-8-blocks` a quarter of Llama 2's 7B; `tiny` is for tests. */
@@ -76,7 +77,7 @@ const command = Command.make(
   "planted_model",
   {
     shape: Flag.Literals("shape", Object.keys(plantedShapes) as ReadonlyArray<keyof typeof plantedShapes>),
-    type: Flag.Literals("type", quantizableTypes as ReadonlyArray<QuantizableTypeName>),
+    type: Flag.Literals("type", plantedTypes),
     active: Flag.Finite("active").pipe(
       Flag.withSchema(share),
       Flag.withDescription("Share of neurons that fire; absent: 0.1"),

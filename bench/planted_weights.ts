@@ -11,6 +11,7 @@ import {
   type TensorToWrite,
   tensorTypes
 } from "@powerinfer/core"
+import { matrixType, type PlantedType } from "./planted_types.ts"
 
 /** The sizes of a planted model: a llama with a gated ReLU. */
 export interface PlantedShape {
@@ -25,8 +26,7 @@ export interface PlantedShape {
 
 export interface PlantedWeights {
   readonly shape: PlantedShape
-  /** Of every matrix; norms are F32. */
-  readonly type: QuantizableTypeName
+  readonly type: PlantedType
   /** Share of neurons that fire for a token, between 0 and 1. */
   readonly activeShare: number
   readonly seed: number
@@ -48,22 +48,23 @@ export const plantedTensors = ({ shape, type, activeShare, seed }: PlantedWeight
   const unit = normalPool(seed)
   const { threshold, energy } = firing(unit, activeShare)
 
-  const constantWidth = Math.max(32, tensorTypes[type].blockSize)
+  const constantWidth = Math.max(32, tensorTypes[matrixType(type, "token_embd.weight", blockCount)].blockSize)
   const constant = Math.sqrt((constantEnergy * hiddenWidth) / constantWidth)
   const randomWidth = hiddenWidth - constantWidth
   const weightSpread = 1 / Math.sqrt(hiddenWidth)
   const blockGrowth = growth / (2 * blockCount)
 
   /** Few spreads are asked for, each by many tensors. */
-  const encodedPools = new Map<number, Uint8Array>()
-  const encodedPool = (spread: number): Uint8Array => {
+  const encodedPools = new Map<string, Uint8Array>()
+  const encodedPool = (stored: QuantizableTypeName, spread: number): Uint8Array => {
+    const key = `${stored} ${spread}`
     const pool =
-      encodedPools.get(spread) ??
+      encodedPools.get(key) ??
       quantize(
-        type,
+        stored,
         unit.map((value) => value * spread)
       )
-    encodedPools.set(spread, pool)
+    encodedPools.set(key, pool)
     return pool
   }
 
@@ -73,23 +74,26 @@ export const plantedTensors = ({ shape, type, activeShare, seed }: PlantedWeight
     [width, rowCount]: readonly [number, number],
     spread: number,
     special: { readonly prefix?: Float32Array; readonly zeroRows?: number } = {}
-  ): TensorToWrite => ({
-    name,
-    type,
-    shape: [width, rowCount],
-    chunks: () => {
-      const pool = encodedPool(spread)
-      const prefix = special.prefix && quantize(type, special.prefix)
-      return plantedRows(type, {
-        width,
-        rowCount,
-        pool,
-        prefix,
-        zeroRows: special.zeroRows ?? 0,
-        seed: seedOf(name, seed)
-      })
+  ): TensorToWrite => {
+    const stored = matrixType(type, name, blockCount)
+    return {
+      name,
+      type: stored,
+      shape: [width, rowCount],
+      chunks: () => {
+        const pool = encodedPool(stored, spread)
+        const prefix = special.prefix && quantize(stored, special.prefix)
+        return plantedRows(stored, {
+          width,
+          rowCount,
+          pool,
+          prefix,
+          zeroRows: special.zeroRows ?? 0,
+          seed: seedOf(name, seed)
+        })
+      }
     }
-  })
+  }
   const norm = (name: string): TensorToWrite => ({
     name,
     type: "F32",

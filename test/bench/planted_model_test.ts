@@ -5,15 +5,16 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import backendReference from "@powerinfer/backend-reference"
-import { Batch, openModel, openTokenizer, type OpenPlan, type QuantizableTypeName, usePlugin } from "@powerinfer/core"
+import { Batch, openModel, openTokenizer, type OpenPlan, usePlugin } from "@powerinfer/core"
 import { Effect } from "effect"
 import { plantedShapes, writePlantedModel } from "../../bench/planted_model.ts"
+import type { PlantedType } from "../../bench/planted_types.ts"
 import { withPlan } from "../support/plans.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-planted-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const write = async (type: QuantizableTypeName, activeShare: number, seed: number): Promise<string> => {
+const write = async (type: PlantedType, activeShare: number, seed: number): Promise<string> => {
   const path = join(folder, `${type}-${activeShare}-${seed}.gguf`)
   const weights = { shape: plantedShapes.tiny, type, activeShare, seed }
   await Effect.runPromise(writePlantedModel(path, "planted", weights))
