@@ -48,6 +48,26 @@ export interface DeviceCounters {
   readonly neuronComputedCount: number
 }
 
+/** Batches of one row decode, batches of more prefill. */
+export const phases = ["prefill", "decode"] as const
+export type Phase = (typeof phases)[number]
+
+/** One stage of a device's work: its time, and the weight and cache bytes read in it. */
+export interface StageTotals {
+  readonly stage: string
+  readonly callCount: number
+  readonly seconds: number
+  readonly bytes: number
+}
+
+/** A device's own account of its time. */
+export interface DeviceProfile {
+  /** Sets every stage to zero and measures from now on. */
+  start(): void
+  /** In the order of a forward pass. */
+  read(phase: Phase): ReadonlyArray<StageTotals>
+}
+
 /**
  * An opened backend holding one model: plain and synchronous, no allocation once open. One batch at a time, in this order:
  * `embed`, then for every block `attend`, `startFfn`, `mergeFfn`, then `logits`.
@@ -76,6 +96,8 @@ export interface Device {
   /** Home only: f32[logit_count, vocabulary_size] of the rows that want them; valid until the next batch. */
   logits(batch: Batch): Float32Array
   counters(): DeviceCounters
+  /** For devices that can say where their time goes. */
+  readonly profile?: DeviceProfile
 }
 
 /** What a backend is opened with. */

@@ -4,7 +4,7 @@
 import { Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { exitCodeTable } from "./exit_code.ts"
-import { engineFlags, jsonFlag, modelArgument, samplingFlags, textArgument } from "./flags.ts"
+import { engineFlags, jsonFlag, modelArgument, profileFlag, samplingFlags, textArgument } from "./flags.ts"
 
 /** A command that is loaded when it runs. */
 const lazily =
@@ -16,7 +16,14 @@ const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 2
 
 const generate = Command.make(
   "generate",
-  { model: modelArgument, prompt: textArgument("PROMPT"), ...samplingFlags, ...engineFlags, json: jsonFlag },
+  {
+    model: modelArgument,
+    prompt: textArgument("PROMPT"),
+    ...samplingFlags,
+    ...engineFlags,
+    profile: profileFlag,
+    json: jsonFlag
+  },
   lazily(async () => (await import("./commands/generate.ts")).generate)
 ).pipe(
   Command.withDescription(
@@ -131,6 +138,7 @@ const bench = Command.make(
       Flag.withDescription("Of the text, which the model writes itself; absent: 1"),
       Flag.withDefault(1)
     ),
+    profile: profileFlag,
     json: jsonFlag
   },
   lazily(async () => (await import("./commands/bench.ts")).bench)

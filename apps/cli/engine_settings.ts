@@ -7,6 +7,11 @@ import type { EngineFlags } from "./flags.ts"
 import { InvalidUsage } from "./invalid_usage.ts"
 import { withProgress } from "./progress.ts"
 
+/** Of the commands that have it. */
+interface ProfileFlag {
+  readonly profile?: boolean
+}
+
 /** Turns flags into settings; what was not asked for stays open. Fails with `InvalidUsage` or `PluginUnavailable`. */
 export const engineSettings = Effect.fnUntraced(function* (model: string, flags: EngineFlags) {
   const backends = yield* backendsOf(flags)
@@ -25,12 +30,12 @@ export const engineSettings = Effect.fnUntraced(function* (model: string, flags:
 })
 
 /** Settings with the engine's defaults: everything that a run depends on, to open or to report. */
-export const engineOptions = Effect.fnUntraced(function* (model: string, flags: EngineFlags) {
-  return yield* withDefaults(yield* engineSettings(model, flags))
+export const engineOptions = Effect.fnUntraced(function* (model: string, flags: EngineFlags & ProfileFlag) {
+  return yield* withDefaults({ ...(yield* engineSettings(model, flags)), profile: flags.profile ?? false })
 })
 
 /** Opens the engine in its worker, with progress on standard error. */
-export const openFlaggedEngine = Effect.fnUntraced(function* (model: string, flags: EngineFlags) {
+export const openFlaggedEngine = Effect.fnUntraced(function* (model: string, flags: EngineFlags & ProfileFlag) {
   return yield* withProgress(
     `Loading ${basename(model)}`,
     Effect.fnUntraced(function* (announce) {

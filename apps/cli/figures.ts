@@ -1,5 +1,6 @@
 // How are the figures of a generation shown: as a line for people, as keys for programs?
 import type { FinishReason, GenerationFigures } from "powerinfer"
+import { profileJson } from "./profile_report.ts"
 import { formatBytes, formatRate, formatShare } from "./quantities.ts"
 
 /** "prefill 12 tokens, 512/s · decode 64 tokens, 123/s · 2.10 MB a token, 43.0% of dense · 9.9% of neurons · exact · seed 1". */
@@ -37,5 +38,6 @@ export const figuresJson = (reason: FinishReason, figures: GenerationFigures) =>
   dense_bytes_per_token: figures.denseBytesPerToken,
   active_share: figures.activeShare,
   fidelity: figures.fidelity,
-  seed: figures.seed
+  seed: figures.seed,
+  ...(figures.profile && { profile: profileJson(figures.profile) })
 })

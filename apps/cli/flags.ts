@@ -21,6 +21,11 @@ export const jsonFlag = Flag.Boolean("json").pipe(
   Flag.withDefault(false)
 )
 
+export const profileFlag = Flag.Boolean("profile").pipe(
+  Flag.withDescription("Show where the time of a token goes, stage by stage"),
+  Flag.withDefault(false)
+)
+
 /** How the model is run. Absent flags leave the choice to the engine. */
 export const engineFlags = {
   threads: optional(

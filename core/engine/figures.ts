@@ -1,5 +1,6 @@
 // What a generation cost: tokens, seconds, bytes.
 import type { DeviceCounters } from "../backend.ts"
+import type { Profile } from "./profiler.ts"
 
 /** Why a generation ended: the model said so, a stop string, the token limit, the session's room, or the caller. */
 export type FinishReason = "end_of_text" | "stop_string" | "max_tokens" | "context_full" | "cancelled"
@@ -25,6 +26,8 @@ export interface GenerationFigures {
   readonly fidelity: "exact" | "measured"
   /** The seed that was used: the same one gives the same tokens. */
   readonly seed: number
+  /** Where the engine's time went since it was opened, if it was opened to be profiled. */
+  readonly profile?: Profile
 }
 
 /** Adds up one generation's part of the batches it took part in. */

@@ -16,7 +16,7 @@ export const openForward = (plan: OpenPlan): Forward => {
   const neurons: Array<DeviceNeurons> = devices.map(() => "none")
   const partials: Array<FfnPartial> = []
 
-  return (batch, interrupted) => {
+  const forward: Forward = (batch, interrupted) => {
     const dense = selector.exact && batch.rowCount > plan.sparseRowCountMax
     const confirms = plan.confirms && !dense
     home.embed(batch)
@@ -45,4 +45,5 @@ export const openForward = (plan: OpenPlan): Forward => {
     }
     return home.logits(batch)
   }
+  return plan.profiler?.forward(forward) ?? forward
 }

@@ -3,7 +3,8 @@ import { openSampler } from "../sampler/sampler.ts"
 import { openStopStringMatcher } from "../sampler/stop_strings.ts"
 import type { ChatTemplate } from "../tokenizer/chat_template.ts"
 import { isTokenId, type Tokenizer } from "../tokenizer/tokenizer.ts"
-import { type FinishReason, openWorkMeter, type WorkMeter } from "./figures.ts"
+import { type FinishReason, type GenerationFigures, openWorkMeter, type WorkMeter } from "./figures.ts"
+import type { Profiler } from "./profiler.ts"
 import { type CheckedRequest, type GenerationPart, InvalidRequest, PromptTooLong, SessionBusy } from "./request.ts"
 import { keepCommonPrefix, type SessionState } from "./session.ts"
 
@@ -55,7 +56,7 @@ export const startGeneration = (
   session: SessionState,
   request: CheckedRequest,
   text: TextPort,
-  cost: { readonly denseBytesPerToken: number; readonly fidelity: "exact" | "measured" },
+  cost: Pick<GenerationFigures, "denseBytesPerToken" | "fidelity"> & { readonly profiler: Profiler | undefined },
   emit: (part: GenerationPart) => void
 ): Generation => {
   if (session.busy) throw new SessionBusy()
@@ -95,8 +96,10 @@ export const startGeneration = (
         promptTokensCached,
         generatedTokens,
         ...meter.read(),
-        ...cost,
-        seed: request.sampling.seed
+        denseBytesPerToken: cost.denseBytesPerToken,
+        fidelity: cost.fidelity,
+        seed: request.sampling.seed,
+        ...(cost.profiler && { profile: cost.profiler.read() })
       }
     }
     emit({ text: held, end })

@@ -6,6 +6,7 @@ import { checkPlan } from "../plan.ts"
 import { loadPlugin, type PluginUse } from "../plugin.ts"
 import type { ActivationProbe, NeuronSelector } from "../predictor.ts"
 import { type DivideNeurons, dividesBlocks, openDivision } from "./divide.ts"
+import { openProfiler, type Profiler } from "./profiler.ts"
 
 /** What to open: plain data, so that it can travel to a worker. */
 export interface PlanOptions {
@@ -17,6 +18,8 @@ export interface PlanOptions {
   readonly rowCountMax: number
   /** Batches of more rows than this run dense when the predictor is exact: their rows together want most neurons anyway. */
   readonly sparseRowCountMax: number
+  /** Measures where the time of batches goes; default false. */
+  readonly profile?: boolean
 }
 
 /** Everything `forward` needs. Plain and synchronous; one batch at a time. */
@@ -31,6 +34,8 @@ export interface OpenPlan {
   readonly sparseRowCountMax: number
   readonly rowCountMax: number
   readonly divide: DivideNeurons
+  /** Of a plan that was opened to be profiled. */
+  readonly profiler: Profiler | undefined
 }
 
 /** Opens a placed model on its devices. Everything is freed with the scope. */
@@ -66,16 +71,19 @@ export const openPlan = Effect.fnUntraced(function* (
     })
   )
   home = devices[placed.home]!
+  const divide = openDivision(placed, model.shape.ffnWidth, rowCountMax)
+  const profiler = options.profile === true ? openProfiler(devices) : undefined
   const plan: OpenPlan = {
     model,
     devices,
     home,
     homeIndex: placed.home,
-    selector,
+    selector: profiler?.selector(selector) ?? selector,
     confirms,
     sparseRowCountMax: options.sparseRowCountMax,
     rowCountMax,
-    divide: openDivision(placed, model.shape.ffnWidth, rowCountMax)
+    divide: profiler?.division(divide) ?? divide,
+    profiler
   }
   return plan
 })

@@ -57,7 +57,8 @@ export const openRunner = Effect.fnUntraced(function* (
   }
   const cost = {
     denseBytesPerToken: sparsityFacts(model).tokenBytes,
-    fidelity: plan.selector.exact ? "exact" : "measured"
+    fidelity: plan.selector.exact ? "exact" : "measured",
+    profiler: plan.profiler
   } as const
   const runner: Runner = {
     plan,

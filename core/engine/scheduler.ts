@@ -88,7 +88,8 @@ export const openScheduler = (plan: OpenPlan, fail: (generation: Generation, err
       generation.advance(rowCount)
       if (logitIndex < 0) continue
       const row = logits.subarray(logitIndex * vocabularySize, (logitIndex + 1) * vocabularySize)
-      attempt(generation, () => generation.next(row))
+      const next = () => generation.next(row)
+      attempt(generation, plan.profiler ? () => plan.profiler!.sample(next) : next)
     }
     fallBehind(turns)
     return true

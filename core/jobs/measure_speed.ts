@@ -7,6 +7,7 @@ import { sparsityFacts } from "../model/sparsity_facts.ts"
 import { openForward } from "../engine/forward.ts"
 import type { OpenPlan } from "../engine/open_plan.ts"
 import { planCounters } from "../engine/plan_counters.ts"
+import type { Profile } from "../engine/profiler.ts"
 import { PromptTooLong } from "../engine/request.ts"
 import { SamplerOptions } from "../sampler/options.ts"
 import { openSampler } from "../sampler/sampler.ts"
@@ -61,6 +62,8 @@ export interface SpeedFigures {
 export interface SubjectFigures extends SpeedFigures {
   readonly name: string
   readonly fidelity: "exact" | "measured"
+  /** Of the timed passes, if the plan was opened to be profiled. */
+  readonly profile?: Profile
 }
 
 /** One prefill and one decode of the text. */
@@ -95,6 +98,7 @@ export const measureSpeed = Effect.fnUntraced(function* <E>(
   })
 
   for (const { plan } of subjects) yield* runSpeedPass(plan, text, options)
+  for (const { plan } of subjects) plan.profiler?.start()
   yield* sampleBandwidths
   const passes = subjects.map((): Array<SpeedPass> => [])
   for (let repetition = 0; repetition < options.repetitions; repetition++) {
@@ -104,7 +108,12 @@ export const measureSpeed = Effect.fnUntraced(function* <E>(
   return subjects.map(({ name, plan, measureBandwidth }, index): SubjectFigures => {
     const { tokenBytes } = sparsityFacts(plan.model)
     const fidelity = plan.selector.exact ? "exact" : "measured"
-    return { name, fidelity, ...speedFigures(tokenBytes, passes[index]!, samples.get(measureBandwidth)!) }
+    return {
+      name,
+      fidelity,
+      ...speedFigures(tokenBytes, passes[index]!, samples.get(measureBandwidth)!),
+      ...(plan.profiler && { profile: plan.profiler.read() })
+    }
   })
 })
 

@@ -217,3 +217,24 @@ powerinfer_status powerinfer_counters_read(uint32_t model, powerinfer_counters* 
     out = {sizeof out, 0, c.row_count, c.weight_bytes, c.ffn_bytes, c.cache_bytes, c.neuron_count, c.neuron_computed_count};
   });
 }
+
+powerinfer_status powerinfer_profile_start(uint32_t model) {
+  return guarded("start the profile", [&] {
+    const std::shared_ptr<Model> m = models().get(model);
+    const std::lock_guard<std::mutex> lock(m->cpu->busy);
+    m->profile = Profile{};
+    m->profile.running = true;
+  });
+}
+
+powerinfer_status powerinfer_profile_read(uint32_t model, uint32_t phase, uint32_t stage, powerinfer_stage* totals) {
+  return guarded("read the profile", [&] {
+    const std::shared_ptr<Model> m = models().get(model);
+    if (phase >= POWERINFER_PHASE_COUNT) fail(POWERINFER_INVALID_ARGUMENT, "phase is %u; there are %d", phase, POWERINFER_PHASE_COUNT);
+    if (stage >= POWERINFER_STAGE_COUNT) fail(POWERINFER_INVALID_ARGUMENT, "stage is %u; there are %d", stage, POWERINFER_STAGE_COUNT);
+    powerinfer_stage& out = required_struct(totals, "totals");
+    const std::lock_guard<std::mutex> lock(m->cpu->busy);
+    const StageTotals& t = m->profile.stages[phase][stage];
+    out = {sizeof out, 0, t.call_count, t.seconds, t.bytes};
+  });
+}

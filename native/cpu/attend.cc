@@ -4,6 +4,7 @@
 
 #include "forward.h"
 #include "multiply.h"
+#include "stage_clock.h"
 
 namespace powerinfer {
 namespace {
@@ -72,6 +73,7 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
   const uint32_t row_count = model.batch.row_count;
   const uint32_t q_width = model.q_width();
   const uint32_t kv_width = model.kv_width();
+  StageClock clock(model, row_count);
 
   // The input of attention; a parallel FFN reads the same residual, so its norm is taken before attention changes it.
   const Forms qkv_forms(kernels, {&b.q, &b.k, &b.v});
@@ -81,6 +83,7 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
     if (s.parallel) norm_row(model, &w.residual[at], b.ffn_norm, b.ffn_norm_bias, &w.ffn_input[at]);
     quantize(kernels, qkv_forms, w.input_codes, &w.normed[at], row, row_count, 0, s.hidden_width);
   });
+  clock.charge(POWERINFER_STAGE_NORM);
 
   // q, k and v in one loop.
   const Matrix* const weights[] = {&b.q, &b.k, &b.v};
@@ -92,6 +95,8 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
     multiply(kernels, *weights[i], nullptr, first, count, x, outputs[i], width);
     for (uint32_t row = 0; row < row_count; ++row) add_bias(biases[i], first, first + count, outputs[i] + uint64_t{row} * width);
   });
+  for (const Matrix* matrix : weights) count_weights(model.counters, *matrix, matrix->rows);
+  clock.charge(POWERINFER_STAGE_QKV);
 
   // Every row's keys and values are in the cache before any row attends: rows of one batch see each other.
   for_each_row(cpu, row_count, [&](uint32_t row) {
@@ -106,11 +111,16 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
       store(kernels, cache, v + uint64_t{head} * s.head_width, s.head_width, cache.value(block_index, head, position));
     }
   });
+  clock.charge(POWERINFER_STAGE_ROPE);
 
   cpu.pool.for_each(row_count * s.head_count, [&](uint32_t chunk, uint32_t thread) {
     const uint32_t row = chunk / s.head_count;
     attend_head(model, block_index, *caches[row], row, chunk % s.head_count, &model.scores[uint64_t{thread} * model.score_positions]);
   });
+  for (uint32_t row = 0; row < row_count; ++row) {
+    model.counters.cache_bytes += 2.0 * kv_width * caches[row]->element_bytes() * (model.batch.rows[row].position + 1.0);
+  }
+  clock.charge(POWERINFER_STAGE_ATTENTION);
 
   // The output matrix, added to the residual by the chunk that made it.
   if (const Forms forms(kernels, {&b.attention_output}); forms.any()) {
@@ -118,6 +128,7 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
       quantize(kernels, forms, w.input_codes, &w.attended[uint64_t{row} * q_width], row, row_count, 0, q_width);
     });
   }
+  clock.charge(POWERINFER_STAGE_NORM);
   const Rows attended = rows_of(w.attended.get(), q_width, row_count, q_width, w.input_codes);
   for_each_row_chunk(cpu, {&b.attention_output}, [&](uint32_t, uint32_t first, uint32_t count) {
     multiply(kernels, b.attention_output, nullptr, first, count, attended, w.projected.get(), s.hidden_width);
@@ -127,17 +138,15 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
       add_bias(or_null(b.attention_output_bias), first, first + count, &w.residual[at]);
     }
   });
+  count_weights(model.counters, b.attention_output, b.attention_output.rows);
+  clock.charge(POWERINFER_STAGE_ATTENTION_OUTPUT);
 
   for_each_row(cpu, row_count, [&](uint32_t row) {
     const uint64_t at = uint64_t{row} * s.hidden_width;
     if (!s.parallel) norm_row(model, &w.residual[at], b.ffn_norm, b.ffn_norm_bias, &w.ffn_input[at]);
     if (hidden != nullptr) std::memcpy(hidden + at, &w.ffn_input[at], uint64_t{s.hidden_width} * sizeof(float));
   });
-
-  for (const Matrix* matrix : {&b.q, &b.k, &b.v, &b.attention_output}) count_weights(model.counters, *matrix, matrix->rows);
-  for (uint32_t row = 0; row < row_count; ++row) {
-    model.counters.cache_bytes += 2.0 * kv_width * caches[row]->element_bytes() * (model.batch.rows[row].position + 1.0);
-  }
+  clock.charge(POWERINFER_STAGE_NORM);
 }
 
 }  // namespace powerinfer

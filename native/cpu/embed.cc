@@ -3,6 +3,7 @@
 
 #include "forward.h"
 #include "multiply.h"
+#include "stage_clock.h"
 
 namespace powerinfer {
 namespace {
@@ -27,6 +28,7 @@ void write_angles(const Model& model, uint32_t row) {
 void embed(Model& model) {
   const Workspace& w = model.workspace;
   const uint32_t width = model.shape.hidden_width;
+  StageClock clock(model, model.batch.row_count);
   for_each_row(*model.cpu, model.batch.row_count, [&](uint32_t row) {
     const powerinfer_row& input = model.batch.rows[row];
     float* const x = &w.residual[uint64_t{row} * width];
@@ -41,16 +43,19 @@ void embed(Model& model) {
   model.counters.row_count += model.batch.row_count;
   count_weights(model.counters, model.token_embedding, model.batch.row_count);
   count_weights(model.counters, model.position_embedding, model.batch.row_count);
+  clock.charge(POWERINFER_STAGE_EMBED);
 }
 
 void merge(Model& model, const float* partial, const float* bias) {
   const uint32_t width = model.shape.hidden_width;
+  StageClock clock(model, model.batch.row_count);
   for_each_row(*model.cpu, model.batch.row_count, [&](uint32_t row) {
     float* const x = &model.workspace.residual[uint64_t{row} * width];
     const float* const part = partial + uint64_t{row} * width;
     for (uint32_t i = 0; i < width; ++i) x[i] += part[i];
     add_bias(bias, 0, width, x);
   });
+  clock.charge(POWERINFER_STAGE_MERGE);
 }
 
 }  // namespace powerinfer

@@ -2,6 +2,7 @@
 #include "activation.h"
 #include "forward.h"
 #include "multiply.h"
+#include "stage_clock.h"
 
 namespace powerinfer {
 namespace {
@@ -69,13 +70,17 @@ void ffn_dense(Model& model, uint32_t block, const Ffn& ffn) {
   const Block& b = model.blocks[block];
   const uint32_t ffn_width = model.shape.ffn_width;
 
+  StageClock clock(model, ffn.row_count);
+
   activate_neurons(model, block, ffn.hidden, ffn.row_count, w.activation.get(), &w.activation_codes);
+  clock.charge(POWERINFER_STAGE_GATE_UP);
   if (b.down.bound()) {
     down_by_rows(model, b.down, ffn.row_count, ffn.partial);
   } else {
     for (uint32_t n = 0; n < ffn_width; ++n) w.neurons[n] = n;
     add_neurons(model, block, ffn_width, ffn.row_count, ffn.partial);
   }
+  clock.charge(POWERINFER_STAGE_DOWN);
   model.counters.neuron_computed_count += static_cast<double>(ffn_width) * ffn.row_count;
 }
 

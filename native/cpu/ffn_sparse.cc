@@ -8,6 +8,7 @@
 #include "forward.h"
 #include "multiply.h"
 #include "repack.h"
+#include "stage_clock.h"
 
 namespace powerinfer {
 namespace {
@@ -136,6 +137,7 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
   const Workspace& w = model.workspace;
   const Block& b = model.blocks[block];
   const uint32_t width = model.shape.hidden_width;
+  StageClock clock(model, ffn.row_count);
 
   if (const Forms forms(cpu.kernels, {&b.gate, &b.up}); forms.any()) {
     for_each_row(cpu, ffn.row_count, [&](uint32_t row) {
@@ -158,10 +160,12 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
     confirmed_count += found.confirmed_count;
     activation_count += found.activation_count;
   }
-  add_neurons(model, block, neuron_count, ffn.row_count, ffn.partial);
-
   if (model.shape.gated) count_weights(model.counters, b.gate, candidate_count);
   count_weights(model.counters, b.up, confirmed_count);
+  clock.charge(POWERINFER_STAGE_GATE_UP);
+
+  add_neurons(model, block, neuron_count, ffn.row_count, ffn.partial);
+  clock.charge(POWERINFER_STAGE_DOWN);
   model.counters.neuron_computed_count += static_cast<double>(activation_count);
 }
 

@@ -107,6 +107,17 @@ struct Counters {
   double neuron_computed_count = 0;
 };
 
+// What the stages of batches took while the profile ran; stage_clock.h writes it.
+struct StageTotals {
+  double call_count = 0;
+  double seconds = 0;
+  double bytes = 0;  // weights and KV cache
+};
+struct Profile {
+  bool running = false;
+  StageTotals stages[POWERINFER_PHASE_COUNT][POWERINFER_STAGE_COUNT];
+};
+
 struct Model {
   // Checks the shape; fails with INVALID_ARGUMENT. Counts itself on `cpu` while it lives.
   Model(std::shared_ptr<Cpu> cpu, const powerinfer_model_shape& shape);
@@ -135,6 +146,7 @@ struct Model {
   uint32_t score_positions = 0;    // the largest position_count of a cache so far
   Batch batch;
   Counters counters;
+  Profile profile;
 };
 
 // The part of a tensor file a role is bound to.

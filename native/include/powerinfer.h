@@ -253,6 +253,41 @@ typedef struct powerinfer_counters {
 
 POWERINFER_API powerinfer_status powerinfer_counters_read(uint32_t model, powerinfer_counters* counters);
 
+/* ---- where the time of batches goes ------------------------------------------------------------------------------- */
+
+enum {
+  POWERINFER_PHASE_DECODE = 0,  /* batches of one row */
+  POWERINFER_PHASE_PREFILL = 1, /* batches of more */
+  POWERINFER_PHASE_COUNT = 2
+};
+/* Each ends where the next begins, so their seconds add up to what the calls took but for entering them. Later versions append. */
+enum {
+  POWERINFER_STAGE_EMBED = 0,
+  POWERINFER_STAGE_NORM = 1, /* every norm, and the codes of what a matrix multiplies next */
+  POWERINFER_STAGE_QKV = 2,
+  POWERINFER_STAGE_ROPE = 3, /* norm of heads, rope, writing the cache */
+  POWERINFER_STAGE_ATTENTION = 4,
+  POWERINFER_STAGE_ATTENTION_OUTPUT = 5, /* and the residual */
+  POWERINFER_STAGE_GATE_UP = 6,          /* and activations; in sparse runs the search for neurons that fire */
+  POWERINFER_STAGE_DOWN = 7,
+  POWERINFER_STAGE_MERGE = 8,
+  POWERINFER_STAGE_LOGITS = 9,
+  POWERINFER_STAGE_COUNT = 10
+};
+
+typedef struct powerinfer_stage {
+  uint32_t struct_size; /* set by the caller */
+  uint32_t reserved;
+  double call_count;
+  double seconds; /* wall time of the calling thread */
+  double bytes;   /* of weights and KV cache, counted as powerinfer_counters does */
+} powerinfer_stage;
+
+/* Sets every stage to zero and measures from now on. Models that were not asked read no clock. */
+POWERINFER_API powerinfer_status powerinfer_profile_start(uint32_t model);
+/* INVALID_ARGUMENT for a phase or stage this version does not know. All zero if the profile was never started. */
+POWERINFER_API powerinfer_status powerinfer_profile_read(uint32_t model, uint32_t phase, uint32_t stage, powerinfer_stage* totals);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,7 +5,8 @@ import { Effect } from "effect"
 import { measureSpeed, type Model, openModel, openPlan, type SubjectFigures } from "powerinfer"
 import { engineOptions, settingsJson } from "../engine_settings.ts"
 import type { EngineFlags } from "../flags.ts"
-import { print, printJson } from "../output.ts"
+import { note, print, printJson } from "../output.ts"
+import { profileJson, profileText } from "../profile_report.ts"
 import { withProgress } from "../progress.ts"
 import { speedJson, speedTable } from "../speed_report.ts"
 
@@ -16,6 +17,7 @@ export interface BenchInput extends Omit<EngineFlags, "predictor" | "ctx"> {
   readonly tokens: number
   readonly repetitions: number
   readonly seed: number
+  readonly profile?: boolean
   readonly json: boolean
 }
 
@@ -24,11 +26,15 @@ export const bench = Effect.fnUntraced(function* (input: BenchInput) {
   const { model, figures, settings } = yield* withProgress(`Measuring ${basename(input.model)}`, (announce) =>
     benchModel(input, announce)
   )
-  const runs = figures.map(speedJson)
+  const runs = figures.map((one) => ({
+    ...speedJson(one),
+    ...(one.profile && { profile: profileJson(one.profile) })
+  }))
   if (input.json) return yield* printJson({ ...runs[0], runs, settings })
   yield* print(
     `${model.name}, ${input.promptTokens} tokens of prompt, ${input.tokens} decoded\n\n${speedTable(figures)}\n`
   )
+  for (const { name, profile } of figures) if (profile) yield* note(`\n${name}: ${profileText(profile)}`)
 }, Effect.scoped)
 
 /** Opens the model once for each predictor and measures them in turns. */

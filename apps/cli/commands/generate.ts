@@ -6,11 +6,13 @@ import { figuresJson, figuresLine } from "../figures.ts"
 import type { EngineFlags, SamplingFlags } from "../flags.ts"
 import { generateRequest } from "../generate_request.ts"
 import { note, print, printJson } from "../output.ts"
+import { profileText } from "../profile_report.ts"
 import { readText } from "../text_input.ts"
 
 export interface GenerateInput extends EngineFlags, SamplingFlags {
   readonly model: string
   readonly prompt: string
+  readonly profile: boolean
   readonly json: boolean
 }
 
@@ -38,4 +40,5 @@ export const generate = Effect.fnUntraced(function* (input: GenerateInput) {
   }
   if (!text.endsWith("\n")) yield* print("\n")
   yield* note(figuresLine(end.figures))
+  if (end.figures.profile) yield* note(`\n${profileText(end.figures.profile)}`)
 }, Effect.scoped)

@@ -1,5 +1,6 @@
 // How does a batch run on the CPU? Plain calls on buffers that were allocated before the first one.
 import type { Batch, Device, FfnPartial, HiddenRows, ModelShape, NeuronSet, Powerinfer } from "@powerinfer/core"
+import { openProfile } from "./profile.ts"
 import type { cpuSymbols } from "./symbols.ts"
 
 /** sizeof(powerinfer_counters). */
@@ -96,7 +97,8 @@ export const openDataPlane = (model: NativeModel): Omit<Device, "openCache"> => 
         neuronCount: counters.getFloat64(40, true),
         neuronComputedCount: counters.getFloat64(48, true)
       }
-    }
+    },
+    profile: openProfile(model)
   }
 }
 

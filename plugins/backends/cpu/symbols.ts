@@ -24,5 +24,7 @@ export const cpuSymbols = {
   powerinfer_merge: { args: ["u32", "u32", "buf"], ret: "i32" },
   powerinfer_activations: { args: ["u32", "u32", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_logits: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },
-  powerinfer_counters_read: { args: ["u32", "buf"], ret: "i32" }
+  powerinfer_counters_read: { args: ["u32", "buf"], ret: "i32" },
+  powerinfer_profile_start: { args: ["u32"], ret: "i32" },
+  powerinfer_profile_read: { args: ["u32", "u32", "u32", "buf"], ret: "i32" }
 } as const

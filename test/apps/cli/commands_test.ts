@@ -52,7 +52,18 @@ const runs = {
   devicesText: () => runCli(["devices"]),
   bench: () => runCli(["bench", model, "--json", "--prompt-tokens", "8", "--tokens", "4", "--repetitions", "2"]),
   benchText: () =>
-    runCli(["bench", tiny, "--predictor", "every_neuron", "--prompt-tokens=8", "--tokens=4", "--repetitions=1"])
+    runCli(["bench", tiny, "--predictor", "every_neuron", "--prompt-tokens=8", "--tokens=4", "--repetitions=1"]),
+  benchProfile: () =>
+    runCli([
+      "bench",
+      tiny,
+      "--predictor=every_neuron",
+      "--prompt-tokens=8",
+      "--tokens=4",
+      "--repetitions=1",
+      "--profile"
+    ]),
+  generateProfile: () => runCli(["generate", model, "And", "--max-tokens=3", "--seed=1", "--profile", "--json"])
 } as const
 
 let results: ReadonlyMap<keyof typeof runs, CliResult>
@@ -230,5 +241,25 @@ describe("powerinfer bench", () => {
 
   test("prints a table", () => {
     expect(resultOf("benchText").stdout).toMatch(/\| predictor .*\n\|-+\|.*\n\| every_neuron +\|/)
+    expect(resultOf("benchText").stderr).not.toContain("ms a token")
+  })
+})
+
+describe("--profile", () => {
+  test("of bench shows a table a phase on standard error", () => {
+    const { stderr } = resultOf("benchProfile")
+    expect(stderr).toMatch(/every_neuron: prefill, 8 tokens in 1 batches\n\n\| stage .*ms a token/)
+    expect(stderr).toMatch(/decode, 4 tokens in 4 batches\n\n(.*\n)+\| attention +\| +8 \|/)
+  })
+
+  test("of generate comes with the figures, and sampling is in it", () => {
+    const { decode, prefill } = jsonOf("generateProfile").figures.profile
+    expect(prefill.tokens).toBe(jsonOf("generateProfile").figures.prompt_tokens)
+    expect(decode).toMatchObject({ tokens: 2, batches: 2 })
+    const names = decode.stages.map(({ stage }: { stage: string }) => stage)
+    expect(names).toContain("sample")
+    expect(names.at(-1)).toBe("rest")
+    const seconds = decode.stages.reduce((sum: number, stage: { seconds: number }) => sum + stage.seconds, 0)
+    expect(seconds).toBeCloseTo(decode.seconds, 9)
   })
 })
