@@ -76,7 +76,8 @@ const cpuFlags = {
   batch: undefined,
   placement: undefined,
   backend: [],
-  isa: undefined
+  isa: undefined,
+  weights: undefined
 } as const
 
 /** Loads the model into the peer. Fails if it does not know the model. */

@@ -46,7 +46,14 @@ const openHere = Effect.fnUntraced(function* (file: string, { tokens, ...flags }
   return { openSeconds, anonymousBytes, residentBytes }
 }, Effect.scoped)
 
-const cpuFlags = { kvType: undefined, batch: undefined, placement: undefined, backend: [], isa: undefined } as const
+const cpuFlags = {
+  kvType: undefined,
+  batch: undefined,
+  placement: undefined,
+  backend: [],
+  isa: undefined,
+  weights: undefined
+} as const
 
 /** Source: proc_pid_status(5). */
 export const residentMemory = (status: string) => {

@@ -110,6 +110,8 @@ export interface DeviceContext {
   readonly rowCountMax: number
   /** Some batches will name neurons or ask for confirmation: have `down` by neuron ready. */
   readonly sparse: boolean
+  /** `some`: batches name their candidates, so that single rows of the FFN's first matrix are read; `every`: it is read whole. */
+  readonly candidates: "every" | "some"
   /** One line for people: repacking, its bytes, its place. */
   readonly announce: (line: string) => void
 }

@@ -72,6 +72,13 @@ export const engineFlags = {
     Flag.Literals("isa", ["auto", "scalar", "avx2", "avx512", "avx512_vnni"]).pipe(
       Flag.withDescription("Instruction set of the cpu backend; absent: the best this CPU has")
     )
+  ),
+  weights: optional(
+    Flag.Literals("weights", ["resident", "mapped"]).pipe(
+      Flag.withDescription(
+        "Where the cpu backend reads weights: resident copies them into memory first, which decodes faster; mapped reads the file in place, which starts at once; absent: resident"
+      )
+    )
   )
 }
 
@@ -85,6 +92,7 @@ export interface EngineFlags {
   readonly placement: string | undefined
   readonly backend: ReadonlyArray<string>
   readonly isa: string | undefined
+  readonly weights: "resident" | "mapped" | undefined
 }
 
 /** How text is drawn. Ranges and defaults are the engine's (`SamplerOptions`), which names them when one is broken. */

@@ -59,7 +59,8 @@ export const openPlan = Effect.fnUntraced(function* (
   const rowCountMax = options.rowCountMax
   const selector = yield* predictor.open({ model, probe, rowCountMax })
   const confirms = selector.confirms && model.sparse
-  const sparse = selector.proposes === "some" || confirms || dividesBlocks(placed)
+  const candidates = dividesBlocks(placed) ? "some" : selector.proposes
+  const sparse = candidates === "some" || confirms
   const devices = yield* Effect.forEach(backends, (backend, index) =>
     backend.open({
       model,
@@ -67,6 +68,7 @@ export const openPlan = Effect.fnUntraced(function* (
       home: index === placed.home,
       rowCountMax,
       sparse,
+      candidates,
       announce
     })
   )

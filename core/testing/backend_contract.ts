@@ -194,6 +194,7 @@ const compareSplit = Effect.fnUntraced(function* ({ backend }: BackendUnderTest,
       home: index === 0,
       rowCountMax,
       sparse: true,
+      candidates: "some",
       announce: () => {}
     })
   )

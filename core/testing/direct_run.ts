@@ -13,6 +13,7 @@ export const openHome = (
 ): Effect.Effect<Device, Effect.Error<ReturnType<Backend["open"]>>, Scope.Scope> =>
   backend.open({
     model,
+    candidates: "some",
     shares: model.blocks.map(() => "all" as const),
     home: true,
     announce: () => {},

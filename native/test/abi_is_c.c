@@ -21,6 +21,7 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_cpu_close,
       (any_function)powerinfer_model_open,
       (any_function)powerinfer_model_bind,
+      (any_function)powerinfer_model_make_resident,
       (any_function)powerinfer_model_rope,
       (any_function)powerinfer_model_ready,
       (any_function)powerinfer_model_close,
@@ -36,6 +37,8 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_activations,
       (any_function)powerinfer_logits,
       (any_function)powerinfer_counters_read,
+      (any_function)powerinfer_profile_start,
+      (any_function)powerinfer_profile_read,
   };
   uint32_t count = 0;
   for (uint32_t i = 0; i < sizeof functions / sizeof functions[0]; ++i) count += functions[i] != 0;

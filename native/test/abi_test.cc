@@ -36,7 +36,7 @@ TinyOptions tiny_options() {
   return o;
 }
 
-TEST("powerinfer.h: a C11 compiler takes it, and every function is there") { CHECK_EQUAL(powerinfer_abi_function_count(), 29u); }
+TEST("powerinfer.h: a C11 compiler takes it, and every function is there") { CHECK_EQUAL(powerinfer_abi_function_count(), 32u); }
 
 TEST("powerinfer_last_error: says action and state, and cuts between characters") {
   uint32_t file = kUntouched;
@@ -121,6 +121,7 @@ TEST("handles: closed, foreign and invented ones are INVALID_HANDLE everywhere")
   };
   const std::function<powerinfer_status(uint32_t)> on_model[] = {
       [&](uint32_t h) { return powerinfer_model_bind(h, POWERINFER_OUTPUT_NORM, 0, file, 0, 0, 48, 1); },
+      [&](uint32_t h) { return powerinfer_model_make_resident(h, POWERINFER_OUTPUT, 0, 0); },
       [&](uint32_t h) { return powerinfer_model_rope(h, &logits, 1); },
       [&](uint32_t h) { return powerinfer_model_ready(h); },
       [&](uint32_t h) { return powerinfer_cache_open(h, 1, 0, &out); },

@@ -20,6 +20,7 @@ import { nativeShape } from "./native_shape.ts"
 import type { CpuOptions } from "./options.ts"
 import { findOrMakeRepacked, planRepackedDown } from "./repacked_down.ts"
 import type { RepackedLayout } from "./repacked_file.ts"
+import { keepWeightsResident } from "./resident.ts"
 import { Role, roleBindings } from "./roles.ts"
 
 /** POWERINFER_CACHE_x */
@@ -55,6 +56,10 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
   if (repacked !== undefined) {
     const path = yield* findOrMakeRepacked({ cpu, model, files, announce: context.announce }, repacked)
     yield* bindRepacked(cpu, handle, model, repacked, yield* mapFile(cpu, path))
+  }
+  if (options.weights === "resident") {
+    const repackedBytes = repacked?.matrixBytes ?? []
+    yield* keepWeightsResident({ cpu, handle, device: context, repackedBytes, availableBytes: budget.availableBytes() })
   }
   yield* setRope(cpu, handle, model)
   const { failed, symbols } = cpu.native

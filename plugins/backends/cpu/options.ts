@@ -10,6 +10,13 @@ export const CpuOptions = Schema.Struct({
   ),
   /** Instruction set of the kernels. `auto`: the best this CPU has. */
   isa: Schema.Literals(isaNames).pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("auto" as const))),
+  /**
+   * `resident`: weights are copied into memory when the model is opened, where they are read faster; `mapped`: they are read from the file's
+   * mapping, which opens at once and shares the page cache with other processes.
+   */
+  weights: Schema.Literals(["resident", "mapped"]).pipe(
+    Schema.withDecodingDefaultTypeKey(Effect.succeed("resident" as const))
+  ),
   /** Bytes that weights, workspace and KV caches may take together; by default what the machine has available when the model is opened. */
   memoryLimitBytes: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)))
 })

@@ -24,6 +24,8 @@ export interface RepackedLayout {
   readonly header: Uint8Array
   /** [block_count], bytes from the start of the file; undefined for a block without a matrix. */
   readonly offsets: ReadonlyArray<number | undefined>
+  /** [block_count], of each matrix. */
+  readonly matrixBytes: ReadonlyArray<number | undefined>
   readonly sizeBytes: number
 }
 
@@ -44,7 +46,7 @@ export const layOutRepacked = (seal: string, matrixBytes: ReadonlyArray<number |
   view.setFloat64(16, sizeBytes, true)
   header.set(Uint8Array.fromHex(seal), 24)
   offsets.forEach((offset, block) => view.setFloat64(fixedHeaderBytes + 8 * block, offset ?? 0, true))
-  return { header, offsets, sizeBytes }
+  return { header, offsets, matrixBytes, sizeBytes }
 }
 
 const align = (bytes: number): number => Math.ceil(bytes / alignmentBytes) * alignmentBytes

@@ -11,6 +11,7 @@ export const cpuSymbols = {
   powerinfer_cpu_close: { args: ["u32"], ret: "i32" },
   powerinfer_model_open: { args: ["u32", "buf", "buf"], ret: "i32" },
   powerinfer_model_bind: { args: ["u32", "u32", "u32", "u32", "f64", "u32", "u32", "u32"], ret: "i32" },
+  powerinfer_model_make_resident: { args: ["u32", "u32", "u32", "u32"], ret: "i32" },
   powerinfer_model_rope: { args: ["u32", "buf", "u32"], ret: "i32" },
   powerinfer_model_ready: { args: ["u32"], ret: "i32" },
   powerinfer_model_close: { args: ["u32"], ret: "i32" },

@@ -85,7 +85,7 @@ const cases: ReadonlyArray<{
     what: "a flag of a backend that is not used",
     args: generate(model, "--isa", "scalar", "--backend", "reference"),
     code: 2,
-    says: /--isa are for the cpu backend/
+    says: /--isa and --weights are for the cpu backend/
   },
   {
     what: "a token the model does not have",

@@ -77,6 +77,7 @@ test("reference refuses neurons of another device's share", async () => {
       home: true,
       rowCountMax: 1,
       sparse: true,
+      candidates: "some",
       announce: () => {}
     })
     const cache = yield* home.openCache(1, "f32")

@@ -32,6 +32,7 @@ export const openOnCpu = Effect.fnUntraced(function* (
     home: true,
     rowCountMax: 8,
     sparse: false,
+    candidates: "every",
     announce: () => {},
     ...context
   })

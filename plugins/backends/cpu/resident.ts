@@ -1,0 +1,91 @@
+// Which weights are copied into memory, and in which layout?
+import type { BackendFailure, DeviceContext, NotEnoughMemory } from "@powerinfer/core"
+import { Effect } from "effect"
+import type { Cpu } from "./cpu.ts"
+import { openFailure } from "./failures.ts"
+import { Role, roleBindings } from "./roles.ts"
+
+/** POWERINFER_RESIDENT_x */
+const Layout = { rows: 0, panels: 1 } as const
+
+/** Less than this is copied without a word. */
+const worthAWordBytes = 2 ** 28
+
+/** An opened model whose tensors are bound. */
+export interface ResidentContext {
+  readonly cpu: Cpu
+  readonly handle: number
+  readonly device: Pick<DeviceContext, "model" | "sparse" | "candidates" | "announce">
+  /** Bytes of each block's repacked `down`, where it has one. */
+  readonly repackedBytes: ReadonlyArray<number | undefined>
+  readonly availableBytes: number
+}
+
+interface ResidentMatrix {
+  readonly role: number
+  readonly block: number
+  readonly layout: number
+  readonly sizeBytes: number
+}
+
+/**
+ * Copies every matrix that decoding reads from the file's mapping into memory. No result changes.
+ *
+ * - layout  panels of eight rows for what is read whole; rows for what a sparse run reads neuron by neuron
+ * - cost    a read and a write of the weights; the pages of the mapping are given back as they are copied
+ * - fails   with `NotEnoughMemory` if the system gives no memory
+ */
+export const keepWeightsResident = Effect.fnUntraced(function* (
+  context: ResidentContext
+): Effect.fn.Return<void, BackendFailure | NotEnoughMemory> {
+  const { native } = context.cpu
+  const matrices = residentMatrices(context)
+  const totalBytes = matrices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  if (totalBytes >= worthAWordBytes) {
+    context.device.announce(`copying ${(totalBytes / 1e9).toFixed(2)} GB of weights into memory`)
+  }
+  for (const { role, block, layout, sizeBytes } of matrices) {
+    const status = native.symbols.powerinfer_model_make_resident(context.handle, role, block, layout)
+    if (status < 0) {
+      return yield* openFailure(native.failed("powerinfer_model_make_resident", status), {
+        purpose: "a copy of the weights",
+        neededBytes: sizeBytes,
+        availableBytes: context.availableBytes
+      })
+    }
+    // Lets an interruption in: the calls between are long.
+    yield* Effect.yieldNow
+  }
+})
+
+const residentMatrices = ({ device, repackedBytes }: ResidentContext): ReadonlyArray<ResidentMatrix> => [
+  ...roleBindings(device.model).flatMap(({ role, block, tensor }): ReadonlyArray<ResidentMatrix> => {
+    const layout = layoutOf(role, device)
+    return layout === undefined ? [] : [{ role, block, layout, sizeBytes: tensor.sizeBytes }]
+  }),
+  ...repackedBytes.flatMap((sizeBytes, block): ReadonlyArray<ResidentMatrix> =>
+    sizeBytes === undefined ? [] : [{ role: Role.downRepacked, block, layout: Layout.rows, sizeBytes }]
+  )
+]
+
+/** Embeddings are read a row at a time, and `down` by rows serves prefill alone where a sparse run decodes: both stay where they are. */
+const layoutOf = (role: number, { model, sparse, candidates }: ResidentContext["device"]): number | undefined => {
+  switch (role) {
+    case Role.output:
+    case Role.q:
+    case Role.k:
+    case Role.v:
+    case Role.attentionOutput:
+      return Layout.panels
+    case Role.gate:
+      return candidates === "some" ? Layout.rows : Layout.panels
+    case Role.up:
+      return sparse && (model.shape.gated || candidates === "some") ? Layout.rows : Layout.panels
+    case Role.down:
+      return sparse ? undefined : Layout.panels
+    case Role.downByNeuron:
+      return Layout.rows
+    default:
+      return undefined
+  }
+}
