@@ -9,6 +9,10 @@ export const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum:
 export const parseCounts = (text: string): Option.Option<ReadonlyArray<number>> =>
   /^[1-9]\d{0,5}(,[1-9]\d{0,5})*$/.test(text) ? Option.some(text.split(",").map(Number)) : Option.none()
 
+/** "a,b:k=1,m=2" → ["a", "b:k=1,m=2"]: what looks like an option continues the name before it. */
+export const parsePredictors = (text: string): ReadonlyArray<string> =>
+  text.split(/,(?![A-Za-z_]\w*=)/).filter((name) => name !== "")
+
 const counts = (name: string, absent: string) =>
   Flag.String(name).pipe(
     Flag.withMetavar("N,N,…"),
@@ -38,8 +42,7 @@ export const speedFlags = {
       "Beside every_neuron, as in powerinfer --predictor; ./bench/replayed_oracle.ts is a perfect one at no cost; absent: exact_gate where the model can be sparse"
     ),
     Flag.withDefault(""),
-    // A comma inside options, as in a:k=1,b=2, ends nothing: what follows it would be no name.
-    Flag.map((text) => text.split(/,(?![A-Za-z_]\w*=)/).filter((name) => name !== ""))
+    Flag.map(parsePredictors)
   ),
   peer: Flag.Boolean("peer").pipe(
     Flag.withDescription(
