@@ -1,11 +1,11 @@
 // Goal: measured speeds are of the right work, and the floor is counted from the right bytes.
 // Method: the reference backend on a tiny model, whose counters say what was run; a made-up bandwidth, so that the floor is known.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import backendReference from "@powerinfer/backend-reference"
-import { measureSpeed, sparsityFacts, spreadOf, usePlugin } from "@powerinfer/core"
+import { measureSpeed, runSpeedPass, sparsityFacts, spreadOf, usePlugin } from "@powerinfer/core"
 import { writeTinyModel } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import { everyNeuron, exactGate, withPlan } from "../support/plans.ts"
@@ -60,6 +60,20 @@ describe("measureSpeed()", () => {
       expect(error).toMatchObject({ _tag: "PromptTooLong", promptTokens: 131, contextLength: 128 })
     }))
 })
+
+test("runSpeedPass() asks for logits once a prompt and once a decoded token, as a generation does", () =>
+  withPlan(model, { backends, predictor: everyNeuron, rowCountMax: 4 }, async (plan) => {
+    const wanted: Array<number> = []
+    const logits = plan.home.logits.bind(plan.home)
+    spyOn(plan.home, "logits").mockImplementation((batch) => {
+      wanted.push(batch.logitCount)
+      return logits(batch)
+    })
+    const text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    await Effect.runPromise(runSpeedPass(plan, text, { promptTokens: 10, cacheType: "f32" }))
+    // Batches of 4, 4 and 2 rows, then two tokens.
+    expect(wanted).toEqual([0, 0, 1, 1, 1])
+  }))
 
 test("spreadOf() takes the middle of an odd number of values and the mean of the two middle ones of an even number", () => {
   expect(spreadOf([5])).toEqual({ median: 5, min: 5, max: 5 })
