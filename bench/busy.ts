@@ -140,6 +140,11 @@ const command = Command.make(
     }
     yield* publish({ json, markdown }, input)
   })
-).pipe(Command.withDescription("Measure decode while another process keeps one core busy"))
+).pipe(
+  Command.withDescription("Measure decode while another process keeps one core busy"),
+  Command.withExamples([
+    { command: "bun bench/busy.ts 1b-Q4_0.gguf --threads 1,2 --peer", description: "Beside llama.cpp" }
+  ])
+)
 
 if (import.meta.main) runCommand(command)

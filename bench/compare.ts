@@ -60,6 +60,18 @@ const command = Command.make(
     }
     yield* publish({ json: compareJson(report), markdown: compareMarkdown(report) }, input)
   })
-).pipe(Command.withDescription("Measure prefill and decode of model files, ours and llama.cpp's, beside the floor"))
+).pipe(
+  Command.withDescription("Measure prefill and decode of model files, ours and llama.cpp's, beside the floor"),
+  Command.withExamples([
+    {
+      command: "bun bench/compare.ts 1b-Q8_0.gguf --threads 1,2 --prompt-tokens 128,512 --peer --out report",
+      description: "Beside llama.cpp"
+    },
+    {
+      command: "bun bench/compare.ts 1b-Q8_0.gguf --predictors exact_gate,./bench/replayed_oracle.ts",
+      description: "The exact gate and a perfect predictor, against their bounds"
+    }
+  ])
+)
 
 if (import.meta.main) runCommand(command)

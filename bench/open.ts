@@ -169,6 +169,14 @@ const command = Command.make(
     }))
     yield* publish({ json: { machine, settings, runs: runsJson }, markdown }, { json, out })
   })
-).pipe(Command.withDescription("Measure how long a model takes to open, and the memory that it takes to run"))
+).pipe(
+  Command.withDescription("Measure how long a model takes to open, and the memory that it takes to run"),
+  Command.withExamples([
+    {
+      command: "bun bench/open.ts 7b-Q4_0.gguf --predictor exact_gate",
+      description: "With down by neuron, from its cache file"
+    }
+  ])
+)
 
 if (import.meta.main) runCommand(command)
