@@ -77,13 +77,17 @@ struct PanelStep {
   }
 };
 
-// Fetches what is multiplied next while a panel is.
+// Panels are read from the first byte to the last, and fetched so much earlier. (Zen 3, width 2048, two threads, GB/s of Q4_0 at 1, 2, 4 and
+// 9 KiB: 27.1, 28.6, 26.2, 24.9.)
+constexpr uint64_t kPanelsAhead = 2048;
+
+// Fetches what is multiplied next while a panel is. Past the end of a matrix it asks for nothing anybody needs, which harms nobody.
 class RangeAhead {
  public:
   explicit RangeAhead(const uint8_t* at) : at_(at) {}
   template <uint32_t kBytes>
   POWERINFER_INLINE void fetch() {
-    for (uint32_t at = 0; at < kBytes; at += 64) __builtin_prefetch(at_ + at, 0, 2);
+    for (uint32_t at = 0; at < kBytes; at += 64) __builtin_prefetch(at_ + at, 0, 3);
     at_ += kBytes;
   }
 
@@ -165,10 +169,14 @@ void multiply_panels(const Matmul& op) {
   for (uint32_t i = 0; i < op.count; i += 8) {
     const uint32_t count = std::min(op.count - i, 8u);
     if (op.rows == nullptr && (op.panels != nullptr || count == 8)) {
-      // What follows the last panel is another chunk's: fetching it would be in vain, so the panel itself is fetched again, from the cache.
-      const uint64_t at = weight_row(op, i) * op.row_bytes, next = i + 8 < op.count ? at + 8 * op.row_bytes : at;
-      if (op.panels != nullptr) multiply_panel<Block>(op, i, count, RowPanel{op.panels + at}, RangeAhead(op.panels + next));
-      else multiply_panel<Block>(op, i, 8, RowRange{op.weight + at, op.row_bytes}, RangeAhead(op.weight + next));
+      const uint64_t at = weight_row(op, i) * op.row_bytes;
+      if (op.panels != nullptr) {
+        multiply_panel<Block>(op, i, count, RowPanel{op.panels + at}, RangeAhead(op.panels + at + kPanelsAhead));
+      } else {
+        // Rows are far apart, so the next eight are fetched in their order meanwhile; after the last, these again, from the cache.
+        const uint64_t next = i + 8 < op.count ? at + 8 * op.row_bytes : at;
+        multiply_panel<Block>(op, i, 8, RowRange{op.weight + at, op.row_bytes}, RangeAhead(op.weight + next));
+      }
       continue;
     }
     RowList rows;  // the last one again where fewer than eight are left
