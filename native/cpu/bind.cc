@@ -162,7 +162,7 @@ void bind_tensor(Model& model, uint32_t role, uint32_t block, const TensorSource
     *slot.vector = std::move(values);
   } else {
     const uint64_t stride = repacked ? repacked_row_bytes(source.type, model.shape.hidden_width) : bytes_of_row;
-    *slot.matrix = {bytes, stride, source.type, source.width, source.rows, source.file, nullptr, nullptr};
+    *slot.matrix = {bytes, stride, source.type, source.width, source.rows, source.file, nullptr, false};
   }
 }
 
@@ -173,30 +173,31 @@ void make_resident(Model& model, uint32_t role, uint32_t block, bool panels) {
   Matrix* const matrix = slot_of(model, role, block).matrix;
   if (matrix == nullptr) fail(POWERINFER_INVALID_ARGUMENT, "it is a vector, which is in memory anyway");
   if (!matrix->bound()) fail(POWERINFER_INVALID_ARGUMENT, "it is not bound");
+  if (matrix->resident) return;
   ThreadPool& pool = model.cpu->pool;
   const bool repacked = role == POWERINFER_DOWN_REPACKED;
   if (panels && !repacked && model.cpu->kernels.reads_panels && has_panels(matrix->type)) {
     const uint64_t size_bytes = panels_bytes(matrix->row_bytes, matrix->rows);
     require_memory(size_bytes, "the panels");
-    auto copy = std::make_shared<ResidentBytes>(size_bytes);
-    write_panels(pool, matrix->type, matrix->bytes, matrix->row_bytes, matrix->rows, copy->get());
+    uint8_t* const copy = model.resident.take(size_bytes);
+    write_panels(pool, matrix->type, matrix->bytes, matrix->row_bytes, matrix->rows, copy);
     matrix->file->forget(matrix->bytes, matrix->row_bytes * matrix->rows);
-    matrix->panels = copy->get();
-    matrix->resident = std::move(copy);
+    matrix->panels = copy;
+    matrix->resident = true;
     return;
   }
   const uint64_t size_bytes = repacked ? repacked_down_bytes(matrix->type, model.shape.hidden_width, model.shape.ffn_width)
                                        : matrix->row_bytes * matrix->rows;
   require_memory(size_bytes, "the copy");
-  auto copy = std::make_shared<ResidentBytes>(size_bytes);
+  uint8_t* const copy = model.resident.take(size_bytes);
   constexpr uint64_t kChunkBytes = 1u << 20;
   pool.for_each(static_cast<uint32_t>((size_bytes + kChunkBytes - 1) / kChunkBytes), [&](uint32_t chunk, uint32_t) {
     const uint64_t at = chunk * kChunkBytes;
-    std::memcpy(copy->get() + at, matrix->bytes + at, std::min(kChunkBytes, size_bytes - at));
+    std::memcpy(copy + at, matrix->bytes + at, std::min(kChunkBytes, size_bytes - at));
   });
   matrix->file->forget(matrix->bytes, size_bytes);
-  matrix->bytes = copy->get();
-  matrix->resident = std::move(copy);
+  matrix->bytes = copy;
+  matrix->resident = true;
 }
 
 }  // namespace powerinfer

@@ -21,7 +21,7 @@ struct Matrix {
   uint32_t rows = 0;
   std::shared_ptr<const MappedFile> file;  // keeps the mapping alive
   const uint8_t* panels = nullptr;         // the same weights in panels (resident.h); null: none
-  std::shared_ptr<const ResidentBytes> resident;  // keeps `bytes` or `panels` alive
+  bool resident = false;                   // `bytes` or `panels` is a copy
 
   bool bound() const { return bytes != nullptr; }
 };
@@ -140,6 +140,7 @@ struct Model {
   Vector inverse_frequencies;  // f32[rope_width / 2]
   std::vector<Block> blocks;
 
+  ResidentMemory resident;  // of matrices that were copied
   bool ready = false;
   Workspace workspace;
   Buffer<float> scores;            // f32[thread_count, score_positions], scratch of attention

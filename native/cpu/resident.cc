@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 #include <new>
+#include <utility>
 
 #include "../quant/formats.h"
 #include "kernels.h"
@@ -43,18 +44,28 @@ void interleave(const uint8_t* const (&rows)[8], uint64_t begin, uint64_t end, u
 
 }  // namespace
 
-ResidentBytes::ResidentBytes(uint64_t size_bytes) : size_bytes_(size_bytes) {
-  void* const memory = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-#if defined(MADV_HUGEPAGE)
-  // Below a few huge pages, the unused part of the last one would weigh more than it gains.
-  constexpr uint64_t kHugeMin = 8u << 20;
-  if (size_bytes >= kHugeMin) ::madvise(memory, size_bytes, MADV_HUGEPAGE);
-#endif
-  bytes_ = static_cast<uint8_t*>(memory);
+ResidentMemory::~ResidentMemory() {
+  for (const Slab& slab : slabs_) ::munmap(slab.begin, slab.size_bytes);
 }
 
-ResidentBytes::~ResidentBytes() { ::munmap(bytes_, size_bytes_); }
+uint8_t* ResidentMemory::take(uint64_t size_bytes) {
+  constexpr uint64_t kSlabBytes = 256u << 20, kHugePage = 2u << 20;
+  const uint64_t needed = (size_bytes + 63) / 64 * 64;
+  if (needed > left_bytes_) {
+    const uint64_t usable = std::max(kSlabBytes, (needed + kHugePage - 1) / kHugePage * kHugePage);
+    slabs_.reserve(slabs_.size() + 1);
+    void* const memory = ::mmap(nullptr, usable + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    slabs_.push_back({static_cast<uint8_t*>(memory), usable + kHugePage});
+    next_ = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory) + kHugePage - 1) / kHugePage * kHugePage);
+    left_bytes_ = usable;
+#if defined(MADV_HUGEPAGE)
+    ::madvise(next_, usable, MADV_HUGEPAGE);
+#endif
+  }
+  left_bytes_ -= needed;
+  return std::exchange(next_, next_ + needed);
+}
 
 bool has_panels(uint32_t type) { return format_of(type) != nullptr; }
 

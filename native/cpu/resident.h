@@ -4,25 +4,32 @@
 // copy may have the layout that kernels like best: panels of eight rows whose bytes are transposed as code_panels.h wants them.
 #pragma once
 #include <cstdint>
-#include <memory>
+#include <vector>
 
 #include "thread_pool.h"
 
 namespace powerinfer {
 
-// Bytes in memory of their own, in huge pages where they fill some.
-class ResidentBytes {
+// Memory for the matrices of one model, side by side in huge pages; all of it is given back at once.
+class ResidentMemory {
  public:
-  // Throws std::bad_alloc.
-  explicit ResidentBytes(uint64_t size_bytes);
-  ~ResidentBytes();
-  ResidentBytes(const ResidentBytes&) = delete;
-  ResidentBytes& operator=(const ResidentBytes&) = delete;
-  uint8_t* get() const { return bytes_; }
+  ResidentMemory() = default;
+  ~ResidentMemory();
+  ResidentMemory(const ResidentMemory&) = delete;
+  ResidentMemory& operator=(const ResidentMemory&) = delete;
+
+  // `size_bytes` bytes at a multiple of 64. Throws std::bad_alloc.
+  uint8_t* take(uint64_t size_bytes);
 
  private:
-  uint8_t* bytes_;
-  uint64_t size_bytes_;
+  // Address space: what nobody writes to takes no memory.
+  struct Slab {
+    uint8_t* begin;
+    uint64_t size_bytes;
+  };
+  std::vector<Slab> slabs_;
+  uint8_t* next_ = nullptr;
+  uint64_t left_bytes_ = 0;
 };
 
 // Whether matmul reads panels of this type. All of them: a block's fields are 16-bit scales and runs of four bytes.

@@ -177,7 +177,7 @@ enum {
 };
 /*
  * Copies a bound matrix into memory of its own, using all threads; its pages of the mapping are given back. Memory is read faster than a
- * mapped file, and panels with less work. A matrix in panels keeps its mapping for whoever wants single rows. No result changes.
+ * mapped file, and panels with less work. A matrix in panels keeps its mapping for whoever wants single rows. No result changes. A second call does nothing.
  */
 POWERINFER_API powerinfer_status powerinfer_model_make_resident(uint32_t model, uint32_t role, uint32_t block, uint32_t layout);
 /* Angles per position: f32[rope_width / 2], scaling of any kind already applied. Copied. */

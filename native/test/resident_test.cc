@@ -27,6 +27,7 @@ TEST("powerinfer_model_make_resident: refuses what is not a bound matrix, and la
   CHECK_EQUAL(last_error(), "Cannot keep in memory blk.0 up: it is not bound");
   CHECK_OK(powerinfer_model_bind(model, POWERINFER_UP, 0, file, 0, powerinfer::F16, 48, 152));
   CHECK_OK(powerinfer_model_make_resident(model, POWERINFER_UP, 0, POWERINFER_RESIDENT_PANELS));
+  CHECK_OK(powerinfer_model_make_resident(model, POWERINFER_UP, 0, POWERINFER_RESIDENT_ROWS));  // it is there already
   CHECK_REFUSED(powerinfer_model_make_resident(model, POWERINFER_UP, 0, 2));
   CHECK_REFUSED(powerinfer_model_make_resident(model, POWERINFER_UP, 9, 0));
   CHECK_REFUSED(powerinfer_model_make_resident(model, POWERINFER_FFN_NORM, 0, 0));
