@@ -1,198 +1,156 @@
-// Which weights make a model of any size whose neurons fire as often as planned?
+// Which weights make a model of any size whose neurons fire as planned?
 //
-// The first channels of the residual stream are constant: every embedding holds the same value there, and no block writes to them. A gate row's
-// first weights are therefore a bias, and the rest of it, random, gives the neuron's input a normal distribution around that bias.
-// Blocks add so little to the residual stream that its spread, and with it the share of firing neurons, stays as planned to the last one.
-import {
-  quantize,
-  randomFromSeed,
-  type QuantizableTypeName,
-  rowBytes,
-  type TensorToWrite,
-  tensorTypes
-} from "@powerinfer/core"
+// The first channels of the hidden vector that an FFN sees are constant. With RMS norms they are constant in the residual stream: every embedding
+// holds the same value there, and no block writes to them. With layer norms, which have biases, the norm sets them. A gate row's first weights (of
+// an ungated FFN, an up row's) are therefore a bias, a threshold for each neuron; the rest of it (planted_gate.ts) gives the neuron's input a normal
+// distribution around that bias. Blocks add so little to the residual stream that its spread stays as planned to the last one.
+import { type TensorToWrite } from "@powerinfer/core"
+import { tinyFamilies } from "@powerinfer/core/testing"
+import { type Activity, firingShares } from "./planted_activity.ts"
+import { gateRows, type GateVariation, shuffle } from "./planted_gate.ts"
+import { encodedRows, fillNormal, NormalPool, randomOf, stretches } from "./planted_rows.ts"
+import type { PlantedShape } from "./planted_shapes.ts"
 import { matrixType, type PlantedType } from "./planted_types.ts"
 
-/** The sizes of a planted model: a llama with a gated ReLU. */
-export interface PlantedShape {
-  readonly blockCount: number
-  readonly hiddenWidth: number
-  readonly ffnWidth: number
-  readonly headCount: number
-  readonly kvHeadCount: number
-  readonly vocabularySize: number
-  readonly contextLength: number
-}
-
-export interface PlantedWeights {
+/** All there is to know about a planted model. The same description gives the same bytes. */
+export interface PlantedModel {
   readonly shape: PlantedShape
   readonly type: PlantedType
-  /** Share of neurons that fire for a token, between 0 and 1. */
-  readonly activeShare: number
+  readonly activity: Activity
+  readonly variation: GateVariation
   readonly seed: number
 }
 
+/** Channels of a hidden vector that hold a constant. */
+export const constantWidth = 32
 /** The residual stream's variance grows by this from the first block to the last. */
 const growth = 0.1
-/** The constant channels hold this share of the embedding's energy, relative to the other channels. */
+/** The constant channels hold this share of the hidden vector's energy, relative to the other channels. */
 const constantEnergy = 0.25
 /** Standard deviation of the logits: far from uniform, far from certain. */
 const logitSpread = 3
-/** Random numbers drawn once. Every weight row is a stretch of them: two rows overlap, but at a shift, so their products with anything are independent. */
-const poolSize = 2 ** 20
 
-/** The tensors in the file's order. The same description gives the same bytes. */
-export const plantedTensors = ({ shape, type, activeShare, seed }: PlantedWeights): ReadonlyArray<TensorToWrite> => {
-  const { blockCount, hiddenWidth, ffnWidth, headCount, kvHeadCount, vocabularySize } = shape
-  const kvWidth = (hiddenWidth / headCount) * kvHeadCount
-  const unit = normalPool(seed)
-  const { threshold, energy } = firing(unit, activeShare)
+/** OPT's output is its embedding, its positions are learned. */
+export const isTied = (shape: PlantedShape): boolean => shape.family === "opt"
 
-  const constantWidth = Math.max(32, tensorTypes[matrixType(type, "token_embd.weight", blockCount)].blockSize)
-  const constant = Math.sqrt((constantEnergy * hiddenWidth) / constantWidth)
-  const randomWidth = hiddenWidth - constantWidth
-  const weightSpread = 1 / Math.sqrt(hiddenWidth)
-  const blockGrowth = growth / (2 * blockCount)
+/** The tensors in the file's order. */
+export const plantedTensors = (model: PlantedModel): ReadonlyArray<TensorToWrite> => {
+  const { shape } = model
+  const weights = new PlantedWeights(model)
+  return tinyFamilies[shape.family]
+    .tensors(shape)
+    .filter(({ name }) => !(isTied(shape) && name === "output.weight"))
+    .map(({ name, shape: sizes, kind }) =>
+      kind === "matrix" ? weights.matrix(name, sizes) : weights.vector(name, sizes[0]!)
+    )
+}
 
-  /** Few spreads are asked for, each by many tensors. */
-  const encodedPools = new Map<string, Uint8Array>()
-  const encodedPool = (stored: QuantizableTypeName, spread: number): Uint8Array => {
-    const key = `${stored} ${spread}`
-    const pool =
-      encodedPools.get(key) ??
-      quantize(
-        stored,
-        unit.map((value) => value * spread)
-      )
-    encodedPools.set(key, pool)
-    return pool
+class PlantedWeights {
+  readonly #model: PlantedModel
+  readonly #pool: NormalPool
+  readonly #rms: boolean
+  /** The value of the constant channels, where the other channels have standard deviation 1. */
+  readonly #constant: number
+  /** f32[ffn_width], hottest neuron first: what the neuron's input, of standard deviation 1, must exceed. */
+  readonly #thresholds: Float32Array
+  /** The mean square of an activation. */
+  readonly #activationEnergy: number
+
+  constructor(model: PlantedModel) {
+    const { shape, activity, seed } = model
+    this.#model = model
+    this.#pool = new NormalPool(seed)
+    this.#rms = shape.family === "llama" || shape.family === "smallthinker"
+    this.#constant = Math.sqrt((constantEnergy * shape.hiddenWidth) / constantWidth)
+    const shares = firingShares(shape.ffnWidth, activity)
+    this.#thresholds = Float32Array.from(shares, (share) => this.#pool.exceededBy(share))
+    const energy = shares.reduce((total, share, rank) => total + energyAbove(this.#thresholds[rank]!, share), 0)
+    // An RMS norm scales all channels to a mean square of 1, the constant ones among them.
+    this.#activationEnergy = energy / shape.ffnWidth / (this.#rms ? 1 + constantEnergy : 1)
   }
 
-  /** Random rows; `prefix` replaces the first columns, and the first `zeroRows` rows are zero. */
-  const matrix = (
-    name: string,
-    [width, rowCount]: readonly [number, number],
-    spread: number,
-    special: { readonly prefix?: Float32Array; readonly zeroRows?: number } = {}
-  ): TensorToWrite => {
-    const stored = matrixType(type, name, blockCount)
-    return {
-      name,
-      type: stored,
-      shape: [width, rowCount],
-      chunks: () => {
-        const pool = encodedPool(stored, spread)
-        const prefix = special.prefix && quantize(stored, special.prefix)
-        return plantedRows(stored, {
-          width,
-          rowCount,
-          pool,
-          prefix,
-          zeroRows: special.zeroRows ?? 0,
-          seed: seedOf(name, seed)
-        })
+  matrix(name: string, sizes: ReadonlyArray<number>): TensorToWrite {
+    const { shape, type, seed } = this.#model
+    const [width, rowCount] = sizes as readonly [number, number]
+    const stored = matrixType(type, name, shape.blockCount, isTied(shape))
+    const random = () => randomOf(name, seed)
+    const chunks = (): Iterable<Uint8Array> => {
+      const [, block, role] = /^(?:blk\.(\d+)\.)?(.*)\.weight$/.exec(name) ?? []
+      if (role === "token_embd" || role === "position_embd" || role === "output") {
+        return encodedRows(stored, width, rowCount, this.#tableRow(role, random()))
       }
+      if (role === this.#decidingMatrix)
+        return encodedRows(stored, width, rowCount, this.#gateRow(Number(block), random()))
+      const rows = { type: stored, width, rowCount, random: random() }
+      if (role !== "attn_output" && role !== "ffn_down" && role !== "ffn_down_exps") {
+        return stretches(this.#pool, { ...rows, spread: 1 / Math.sqrt(width) })
+      }
+      const inputEnergy = role === "attn_output" ? 1 : this.#activationEnergy
+      const spread = Math.sqrt(this.#halfBlockGrowth / (width * inputEnergy))
+      return stretches(this.#pool, { ...rows, spread, zeroRows: this.#rms ? constantWidth : 0 })
+    }
+    return { name, type: stored, shape: sizes, chunks }
+  }
+
+  /** Norm weights are 1 and biases 0, but for the norms that make channels constant and for the output of a tied embedding. */
+  vector(name: string, width: number): TensorToWrite {
+    const [, norm, part] = /^(?:blk\.\d+\.)?(.*)\.(weight|bias)$/.exec(name) ?? []
+    const values = new Float32Array(width).fill(part === "weight" ? 1 : 0)
+    if (!this.#rms && norm === this.#ffnNorm) values.fill(part === "weight" ? 0 : this.#constant, 0, constantWidth)
+    if (isTied(this.#model.shape) && name === "output_norm.weight") {
+      // Alternating signs: otherwise a token's own embedding, of which its hidden vector is made, would always be its best continuation.
+      const scale = logitSpread / Math.sqrt(width)
+      for (let i = 0; i < width; i++) values[i] = i % 2 === 0 ? scale : -scale
+    }
+    return { name, type: "F32", shape: [width], chunks: () => [new Uint8Array(values.buffer)] }
+  }
+
+  /** Rows of the embeddings, alike in their constant channels, or of the output. */
+  #tableRow(role: "token_embd" | "position_embd" | "output", random: ReturnType<typeof randomOf>) {
+    const spread = role === "output" ? logitSpread / Math.sqrt(this.#model.shape.hiddenWidth) : 1
+    const constant = role === "token_embd" && this.#rms
+    return (row: Float32Array): void => {
+      fillNormal(row, this.#pool, spread, random)
+      if (constant) row.fill(this.#constant, 0, constantWidth)
     }
   }
-  const norm = (name: string): TensorToWrite => ({
-    name,
-    type: "F32",
-    shape: [hiddenWidth],
-    chunks: () => [new Uint8Array(new Float32Array(hiddenWidth).fill(1).buffer)]
-  })
-  const columns = (value: number) => new Float32Array(constantWidth).fill(value)
 
-  const block = (index: number): ReadonlyArray<TensorToWrite> => {
-    const named = (name: string) => `blk.${index}.${name}.weight`
-    // Standard deviation of the random channels before this block's FFN, relative to the embedding's. The norm scales both kinds alike.
-    const spread = Math.sqrt(1 + blockGrowth * (2 * index + 1))
-    const gateBias = (-threshold * weightSpread * Math.sqrt(randomWidth) * spread) / (constantWidth * constant)
-    // The mean square of relu(gate · x) ⊙ (up · x), where x has mean square 1.
-    const activationEnergy = energy / (1 + constantEnergy)
-    const keepsConstant = { zeroRows: constantWidth }
-    return [
-      norm(named("attn_norm")),
-      matrix(named("attn_q"), [hiddenWidth, hiddenWidth], weightSpread),
-      matrix(named("attn_k"), [hiddenWidth, kvWidth], weightSpread),
-      matrix(named("attn_v"), [hiddenWidth, kvWidth], weightSpread),
-      matrix(named("attn_output"), [hiddenWidth, hiddenWidth], Math.sqrt(blockGrowth) * weightSpread, keepsConstant),
-      norm(named("ffn_norm")),
-      matrix(named("ffn_gate"), [hiddenWidth, ffnWidth], weightSpread, { prefix: columns(gateBias) }),
-      matrix(named("ffn_up"), [hiddenWidth, ffnWidth], weightSpread),
-      matrix(
-        named("ffn_down"),
-        [ffnWidth, hiddenWidth],
-        Math.sqrt(blockGrowth / (ffnWidth * activationEnergy)),
-        keepsConstant
-      )
+  #gateRow(block: number, random: ReturnType<typeof randomOf>) {
+    const { shape, variation } = this.#model
+    const { hiddenWidth, ffnWidth } = shape
+    const spread = 1 / Math.sqrt(hiddenWidth)
+    // Standard deviation of the varying channels in this block, relative to the constant ones. A layer norm makes it 1.
+    const variance = this.#rms ? 1 + this.#halfBlockGrowth * (2 * block + 1) : 1
+    const inputSpread = spread * Math.sqrt((hiddenWidth - constantWidth) * variance)
+    const ranks = Uint32Array.from({ length: ffnWidth }, (_, rank) => rank)
+    shuffle(ranks, random)
+    const biases = Float32Array.from(
+      ranks,
+      (rank) => (-this.#thresholds[rank]! * inputSpread) / (constantWidth * this.#constant)
+    )
+    return gateRows(this.#pool, { ...variation, constantWidth, width: hiddenWidth, spread, biases }, random)
+  }
+
+  /** Attention and FFN of a block each add this to the residual stream's variance. */
+  get #halfBlockGrowth(): number {
+    return growth / (2 * this.#model.shape.blockCount)
+  }
+
+  /** The matrix whose sign decides whether a neuron fires. */
+  get #decidingMatrix(): string {
+    return { llama: "ffn_gate", smallthinker: "ffn_gate_exps", opt: "ffn_up", falcon: "ffn_up" }[
+      this.#model.shape.family
     ]
   }
-  return [
-    matrix("token_embd.weight", [hiddenWidth, vocabularySize], 1, { prefix: columns(constant) }),
-    ...Array.from({ length: blockCount }, (_, index) => block(index)).flat(),
-    norm("output_norm.weight"),
-    matrix("output.weight", [hiddenWidth, vocabularySize], logitSpread * weightSpread)
-  ]
-}
 
-/** f32[poolSize], standard normal (Box and Muller). */
-const normalPool = (seed: number): Float32Array => {
-  const random = randomFromSeed(seed)
-  const pool = new Float32Array(poolSize)
-  for (let i = 0; i < poolSize; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(1 - random.nextUniform()))
-    const angle = 2 * Math.PI * random.nextUniform()
-    pool[i] = radius * Math.cos(angle)
-    pool[i + 1] = radius * Math.sin(angle)
-  }
-  return pool
-}
-
-/** The value that a share of the numbers exceeds, and the mean square of relu(number − that value). */
-const firing = (unit: Float32Array, activeShare: number) => {
-  const ordered = unit.toSorted()
-  const first = Math.min(Math.floor(ordered.length * (1 - activeShare)), ordered.length - 1)
-  const threshold = ordered[first]!
-  let energy = 0
-  for (let i = first; i < ordered.length; i++) energy += (ordered[i]! - threshold) ** 2
-  return { threshold, energy: energy / ordered.length }
-}
-
-interface PlantedRows {
-  readonly width: number
-  readonly rowCount: number
-  /** Encoded blocks that rows are cut from. */
-  readonly pool: Uint8Array
-  /** Encoded blocks that every row begins with instead. */
-  readonly prefix: Uint8Array | undefined
-  readonly zeroRows: number
-  readonly seed: number
-}
-
-/** A few hundred rows at a time, in a buffer that is used again. */
-function* plantedRows(type: QuantizableTypeName, rows: PlantedRows): Iterable<Uint8Array> {
-  const { width, rowCount, pool, prefix, zeroRows } = rows
-  const { blockBytes } = tensorTypes[type]
-  const bytes = rowBytes(type, width)
-  const zeros = quantize(type, new Float32Array(width))
-  const random = randomFromSeed(rows.seed)
-  const starts = (pool.length - bytes) / blockBytes + 1
-  const chunkRows = Math.max(1, Math.floor(2 ** 20 / bytes))
-  const chunk = new Uint8Array(Math.min(chunkRows, rowCount) * bytes)
-  for (let first = 0; first < rowCount; first += chunkRows) {
-    const count = Math.min(chunkRows, rowCount - first)
-    for (let row = 0; row < count; row++) {
-      const start = Math.floor(random.nextUniform() * starts) * blockBytes
-      chunk.set(first + row < zeroRows ? zeros : pool.subarray(start, start + bytes), row * bytes)
-      if (prefix) chunk.set(prefix, row * bytes)
-    }
-    yield chunk.subarray(0, count * bytes)
+  /** The norm before the FFN; falcon has one for attention and FFN. */
+  get #ffnNorm(): string {
+    return this.#model.shape.family === "falcon" ? "attn_norm" : "ffn_norm"
   }
 }
 
-/** FNV-1a over the name: a tensor's rows do not depend on its place in the file. */
-const seedOf = (name: string, seed: number): number => {
-  let hash = seed
-  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0)!, 0x01000193)
-  return hash >>> 0
+/** The mean square of relu(z − threshold) for a standard normal z that exceeds the threshold this often. */
+const energyAbove = (threshold: number, share: number): number => {
+  const density = Math.exp(-(threshold ** 2) / 2) / Math.sqrt(2 * Math.PI)
+  return (1 + threshold ** 2) * share - threshold * density
 }

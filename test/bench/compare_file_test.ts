@@ -6,12 +6,19 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { compareFile, type CompareOptions } from "../../bench/compare_file.ts"
-import { plantedShapes, writePlantedModel } from "../../bench/planted_model.ts"
+import { writePlantedModel } from "../../bench/planted_model.ts"
+import { plantedShapes } from "../../bench/planted_shapes.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-compare-"))
 const file = join(folder, "planted.gguf")
 beforeAll(() => {
-  const weights = { shape: plantedShapes.tiny, type: "Q8_0", activeShare: 0.1, seed: 7 } as const
+  const weights = {
+    shape: plantedShapes.tiny,
+    type: "Q8_0",
+    activity: { activeShare: 0.1, hotNeurons: 0.2, hotShare: 0.8 },
+    variation: { rank: 16, lowRankShare: 0.9 },
+    seed: 7
+  } as const
   return Effect.runPromise(writePlantedModel(file, "planted", weights))
 })
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -7,13 +7,20 @@ import { join } from "node:path"
 import { Batch, type Model, NeuronSet, openForward, type OpenPlan, sparsityFacts, usePlugin } from "@powerinfer/core"
 import { Effect } from "effect"
 import { selectionBound } from "../../bench/bounds.ts"
-import { plantedShapes, writePlantedModel } from "../../bench/planted_model.ts"
+import { writePlantedModel } from "../../bench/planted_model.ts"
+import { plantedShapes } from "../../bench/planted_shapes.ts"
 import plugin from "../../bench/replayed_oracle.ts"
 import { exactGate, withPlan } from "../support/plans.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-oracle-"))
 const planted = join(folder, "planted.gguf")
-const weights = { shape: plantedShapes.tiny, type: "F16", activeShare: 0.1, seed: 5 } as const
+const weights = {
+  shape: plantedShapes.tiny,
+  type: "F16",
+  activity: { activeShare: 0.1, hotNeurons: 0.2, hotShare: 0.8 },
+  variation: { rank: 16, lowRankShare: 0.9 },
+  seed: 5
+} as const
 beforeAll(() => Effect.runPromise(writePlantedModel(planted, "planted", weights)))
 afterAll(() => rmSync(folder, { recursive: true }))
 
