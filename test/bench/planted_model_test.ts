@@ -1,6 +1,6 @@
 // Goal: a planted model runs, and as many of its neurons fire as were planted, the hot ones as much more often, from the first block to the last.
 // Method: tiny shapes of every family through the reference backend on some hundred different tokens; activations are counted neuron by neuron.
-import { afterAll, describe, expect, test } from "bun:test"
+import { afterAll, describe, expect, test, setDefaultTimeout } from "bun:test"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -13,6 +13,9 @@ import { type PlantedShape, plantedShapes } from "../../bench/planted_shapes.ts"
 import type { PlantedType } from "../../bench/planted_types.ts"
 import type { PlantedModel } from "../../bench/planted_weights.ts"
 import { withPlan } from "../support/plans.ts"
+
+// Some hundred tokens through a model each: seconds on a busy machine.
+setDefaultTimeout(60_000)
 
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-planted-"))
 afterAll(() => rmSync(folder, { recursive: true }))
