@@ -80,10 +80,10 @@ powerinfer_status powerinfer_cache_open(uint32_t model, uint32_t position_count,
     if (position_count == 0 || position_count > kPositionCountMax) {
       fail(POWERINFER_INVALID_ARGUMENT, "position_count is %u; it must be from 1 to %u", position_count, kPositionCountMax);
     }
-    if (cache_type > POWERINFER_CACHE_F32) fail(POWERINFER_INVALID_ARGUMENT, "no cache type has number %u", cache_type);
+    if (cache_type >= kCacheTypeCount) fail(POWERINFER_INVALID_ARGUMENT, "no cache type has number %u", cache_type);
     const std::lock_guard<std::mutex> lock(opened->cpu->busy);
     auto created = std::make_shared<Cache>(opened->identity, opened->shape, position_count, cache_type);
-    reserve_scores(*opened, position_count);
+    reserve_spans(*opened, position_count);
     out = caches().add(std::move(created));
   });
 }

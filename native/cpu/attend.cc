@@ -1,5 +1,4 @@
 // What does a row take from the positions before it? Norm, q k v, rope, cache, attention, output, residual, FFN norm.
-#include <cmath>
 #include <cstring>
 
 #include "forward.h"
@@ -36,29 +35,10 @@ void finish_heads(const Model& model, float* heads, uint32_t head_count, const V
 
 // Copies one position's f32[head_width] into the cache.
 void store(const Kernels& kernels, const Cache& cache, const float* vector, uint32_t head_width, uint8_t* to) {
-  if (cache.type == POWERINFER_CACHE_F16) {
-    kernels.convert_to_f16(vector, reinterpret_cast<uint16_t*>(to), head_width);
-  } else {
-    std::memcpy(to, vector, uint64_t{head_width} * sizeof(float));
+  switch (cache.type) {
+    case POWERINFER_CACHE_F16: return kernels.convert_to_f16(vector, reinterpret_cast<uint16_t*>(to), head_width);
+    case POWERINFER_CACHE_F32: std::memcpy(to, vector, uint64_t{head_width} * sizeof(float)); return;
   }
-}
-
-// One query head of one row over its cache. `scores` f32[positions].
-void attend_head(const Model& model, uint32_t block, const Cache& cache, uint32_t row, uint32_t head, float* scores) {
-  const powerinfer_model_shape& s = model.shape;
-  const uint32_t kv_head = head / (s.head_count / s.kv_head_count);
-  const uint64_t at = (uint64_t{row} * s.head_count + head) * s.head_width;
-  const AttendHead op{&model.workspace.q[at],
-                      cache.key(block, kv_head, 0),
-                      cache.value(block, kv_head, 0),
-                      s.head_width,
-                      model.batch.rows[row].position + 1,
-                      s.head_width,
-                      static_cast<float>(1 / std::sqrt(static_cast<double>(s.head_width))),
-                      scores,
-                      &model.workspace.attended[at]};
-  const Kernels& kernels = model.cpu->kernels;
-  (cache.type == POWERINFER_CACHE_F16 ? kernels.attend_head_f16 : kernels.attend_head_f32)(op);
 }
 
 }  // namespace
@@ -113,12 +93,9 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
   });
   clock.charge(POWERINFER_STAGE_ROPE);
 
-  cpu.pool.for_each(row_count * s.head_count, [&](uint32_t chunk, uint32_t thread) {
-    const uint32_t row = chunk / s.head_count;
-    attend_head(model, block_index, *caches[row], row, chunk % s.head_count, &model.scores[uint64_t{thread} * model.score_positions]);
-  });
+  attend_cache(model, block_index);
   for (uint32_t row = 0; row < row_count; ++row) {
-    model.counters.cache_bytes += 2.0 * kv_width * caches[row]->element_bytes() * (model.batch.rows[row].position + 1.0);
+    model.counters.cache_bytes += 2.0 * s.kv_head_count * caches[row]->position_bytes() * (model.batch.rows[row].position + 1.0);
   }
   clock.charge(POWERINFER_STAGE_ATTENTION);
 

@@ -17,7 +17,8 @@ class Cache {
   Cache& operator=(const Cache&) = delete;
 
   uint64_t size_bytes() const { return size_bytes_; }
-  uint32_t element_bytes() const { return type == POWERINFER_CACHE_F16 ? 2 : 4; }
+  // Bytes of one vector.
+  uint64_t position_bytes() const { return position_bytes_; }
   // The vector of one position; the next position's follows it.
   uint8_t* key(uint32_t block, uint32_t kv_head, uint32_t position) const { return vector(block, 0, kv_head, position); }
   uint8_t* value(uint32_t block, uint32_t kv_head, uint32_t position) const { return vector(block, 1, kv_head, position); }
@@ -30,11 +31,11 @@ class Cache {
  private:
   uint8_t* vector(uint32_t block, uint32_t key_or_value, uint32_t kv_head, uint32_t position) const {
     const uint64_t run = (uint64_t{block} * 2 + key_or_value) * kv_head_count_ + kv_head;
-    return bytes_ + (run * position_count + position) * head_width_ * element_bytes();
+    return bytes_ + (run * position_count + position) * position_bytes_;
   }
 
   const uint32_t kv_head_count_;
-  const uint32_t head_width_;
+  const uint64_t position_bytes_;
   uint64_t size_bytes_;
   uint8_t* bytes_;
 };

@@ -13,6 +13,9 @@ void embed(Model& model);
 // Reads and writes the caches in batch.held.
 void attend(Model& model, uint32_t block, float* hidden);
 
+// attended = softmax(q · k) · v of every row and head, over the positions that it sees in its cache of batch.held.
+void attend_cache(Model& model, uint32_t block);
+
 // A part of a block's FFN; see powerinfer_ffn.
 struct Ffn {
   const float* hidden;     // f32[row_count, hidden_width]

@@ -14,6 +14,7 @@ enum Type : uint32_t {
   Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
 };
 constexpr uint32_t kTypeCount = 31;
+constexpr uint32_t kCacheTypeCount = 2;
 
 // The form in which a weight type wants activations.
 enum class Form : uint32_t { kValues = 0, kBytes = 1, kWords = 2 };
@@ -72,26 +73,36 @@ struct Accumulate {
   uint64_t out_stride;
 };
 
-// Attention of one row and one query head over the positions 0 .. position_count - 1 of its KV head.
-struct AttendHead {
-  const float* q;           // f32[head_width], rope applied
-  const void* k;            // f16 or f32 [position_count, head_width], positions `position_stride` elements apart
-  const void* v;
-  uint64_t position_stride;
-  uint32_t position_count;
+// Positions that attention takes at a time. Spans begin at multiples of it, so where a sum is cut does not depend on who computes it.
+constexpr uint32_t kSpanPositions = 128;
+
+// Attention of the query heads that share a KV head, of rows of one cache, over at most kSpanPositions positions. Queries are numbered
+// row by row: query = row * group + head.
+//   out[query] = Σp e^(score[p] - largest) v[p],  total = Σp e^(score[p] - largest),  score[p] = scale q · k[p],  largest = max score[p]
+struct AttendSpan {
+  const float* q;                   // f32[group][head_width] of row r at q + r * q_stride, rope applied
+  uint64_t q_stride;
+  uint32_t row_count;
+  uint32_t group;                   // query heads of the KV head
+  const uint8_t* k;                 // the span's first position; head_width elements of the cache's type each, `position_bytes` apart
+  const uint8_t* v;
+  uint64_t position_bytes;
+  const uint32_t* position_counts;  // [row_count], how many of the span's positions a row sees; of 0: largest -infinity, the rest 0
   uint32_t head_width;
-  float scale;              // 1 / sqrt(head_width)
-  float* scores;            // scratch f32[position_count]
-  float* out;               // f32[head_width]
+  float scale;                      // 1 / sqrt(head_width)
+  float* scores;                    // scratch f32[row_count * group, kSpanPositions]
+  float* largest;                   // f32[row_count * group]
+  float* totals;                    // f32[row_count * group]
+  float* out;                       // f32[row_count * group, head_width]
 };
 
 using MatmulKernel = void (*)(const Matmul&);
 using AccumulateKernel = void (*)(const Accumulate&);
-using AttendHeadKernel = void (*)(const AttendHead&);
 // Codes, scales and sums of one of row_count rows (width a multiple of 32), from the row's first step on:
 // code = round(value / scale), scale = max |value| / 127 (or 32767).
 using QuantizeBytesKernel = void (*)(const float* values, uint32_t width, uint32_t row_count, int8_t* codes, float* scales, int16_t* sums);
 using QuantizeWordsKernel = void (*)(const float* values, uint32_t width, uint32_t row_count, int16_t* codes, float* scales);
+using AttendSpanKernel = void (*)(const AttendSpan&);
 using DequantizeKernel = void (*)(const uint8_t* blocks, float* weights, uint64_t count);
 // out = norm(x) * weight (+ bias, layer norm only, may be null); sums in double.
 using NormKernel = void (*)(const float* x, const float* weight, const float* bias, float epsilon, uint32_t width, float* out);
@@ -106,8 +117,7 @@ struct Kernels {
   DequantizeKernel dequantize[kTypeCount];
   QuantizeBytesKernel quantize_bytes;
   QuantizeWordsKernel quantize_words;
-  AttendHeadKernel attend_head_f16;
-  AttendHeadKernel attend_head_f32;
+  AttendSpanKernel attend_span[kCacheTypeCount];  // by POWERINFER_CACHE_x
   NormKernel rms_norm;
   NormKernel layer_norm;
   ConvertToF16Kernel convert_to_f16;

@@ -61,7 +61,8 @@ uint64_t workspace_bytes(const Model& model) {
   const uint64_t floats =
       5 * uint64_t{s.hidden_width} + 2 * uint64_t{model.q_width()} + 2 * uint64_t{model.kv_width()} + s.rope_width + 2 * uint64_t{s.ffn_width};
   const uint64_t coded = std::max<uint64_t>(s.hidden_width, model.q_width()) + s.ffn_width;
-  return s.row_count_max * (floats * sizeof(float) + coded * 27 / 8) + uint64_t{s.ffn_width} * 9;
+  const uint64_t attention = uint64_t{model.cpu->pool.thread_count()} * queries_of_block(s) * (kSpanPositions + 2 * (s.head_width + 2));
+  return s.row_count_max * (floats * sizeof(float) + coded * 27 / 8) + uint64_t{s.ffn_width} * 9 + attention * sizeof(float);
 }
 
 Workspace make_workspace(const Model& model) {
@@ -75,6 +76,10 @@ Workspace make_workspace(const Model& model) {
   w.k = Buffer<float>(rows * model.kv_width());
   w.v = Buffer<float>(rows * model.kv_width());
   w.attended = Buffer<float>(rows * model.q_width());
+  const uint64_t thread_queries = uint64_t{model.cpu->pool.thread_count()} * queries_of_block(s);
+  w.row_blocks = Buffer<RowBlock>(rows);
+  w.scores = Buffer<float>(thread_queries * kSpanPositions);
+  w.thread_sums = SpanSums(thread_queries * 2, s.head_width);
   w.projected = Buffer<float>(rows * s.hidden_width);
   w.cosines = Buffer<float>(rows * (s.rope_width / 2));
   w.sines = Buffer<float>(rows * (s.rope_width / 2));
@@ -154,12 +159,14 @@ void make_ready(Model& model) {
   model.ready = true;
 }
 
-void reserve_scores(Model& model, uint32_t position_count) {
-  if (position_count <= model.score_positions) return;
-  const uint64_t count = uint64_t{model.cpu->pool.thread_count()} * position_count;
-  require_memory(count * sizeof(float), "the scratch of attention");
-  model.scores = Buffer<float>(count);
-  model.score_positions = position_count;
+void reserve_spans(Model& model, uint32_t position_count) {
+  const uint32_t span_count = (position_count - 1) / kSpanPositions + 1;
+  if (span_count <= model.piece_spans) return;
+  const powerinfer_model_shape& s = model.shape;
+  const uint64_t query_count = uint64_t{std::min(s.row_count_max, kCutRowCountMax)} * s.head_count * span_count;
+  require_memory(query_count * (s.head_width + 2) * sizeof(float), "the scratch of attention");
+  model.piece_sums = SpanSums(query_count, s.head_width);
+  model.piece_spans = span_count;
 }
 
 }  // namespace powerinfer

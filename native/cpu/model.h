@@ -1,5 +1,6 @@
 // What is a model in memory: its shape, where its tensors lie, and the room one batch needs.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -64,6 +65,30 @@ struct SparseChunk {
   uint32_t activation_count;  // nonzero activations, over rows
 };
 
+// Adjacent rows of one cache, whose queries read its keys and values together.
+struct RowBlock {
+  uint32_t first_row;
+  uint32_t row_count;
+  uint32_t span_count;  // of the row that sees most
+};
+// A block has as many queries of one KV head as keep it computing while the next span is read, or one row's.
+constexpr uint32_t kRowsOfBlockMax = 32;
+inline uint32_t group_of(const powerinfer_model_shape& s) { return s.head_count / s.kv_head_count; }  // query heads of a KV head
+inline uint32_t rows_of_block(const powerinfer_model_shape& s) { return std::max(1u, kRowsOfBlockMax / group_of(s)); }
+inline uint32_t queries_of_block(const powerinfer_model_shape& s) { return rows_of_block(s) * group_of(s); }
+// Larger batches are not cut along positions: they have rows enough to share, and what is kept of every span would grow with them.
+constexpr uint32_t kCutRowCountMax = 8;
+
+// What attention over spans leaves, for a number of queries; see AttendSpan.
+struct SpanSums {
+  SpanSums() = default;
+  SpanSums(uint64_t query_count, uint64_t head_width) : out(query_count * head_width), largest(query_count), totals(query_count) {}
+
+  Buffer<float> out;      // f32[query_count, head_width]
+  Buffer<float> largest;  // f32[query_count]
+  Buffer<float> totals;   // f32[query_count]
+};
+
 // Every buffer of a batch, for row_count_max rows. Allocated once; a batch allocates nothing.
 struct Workspace {
   Buffer<float> residual;    // f32[row_count, hidden_width]
@@ -73,6 +98,9 @@ struct Workspace {
   Buffer<float> k;           // f32[row_count, kv_head_count * head_width]
   Buffer<float> v;           // f32[row_count, kv_head_count * head_width]
   Buffer<float> attended;    // f32[row_count, head_count * head_width]
+  Buffer<RowBlock> row_blocks;  // [row_count]
+  Buffer<float> scores;      // f32[thread_count, queries_of_block, kSpanPositions]
+  SpanSums thread_sums;      // of thread_count * 2 * queries_of_block queries
   Buffer<float> projected;   // f32[row_count, hidden_width]
   Buffer<float> cosines;     // f32[row_count, rope_width / 2]
   Buffer<float> sines;       // f32[row_count, rope_width / 2]
@@ -143,8 +171,8 @@ struct Model {
   ResidentMemory resident;  // of matrices that were copied
   bool ready = false;
   Workspace workspace;
-  Buffer<float> scores;            // f32[thread_count, score_positions], scratch of attention
-  uint32_t score_positions = 0;    // the largest position_count of a cache so far
+  SpanSums piece_sums;             // of kCutRowCountMax rows' heads, for every span of the largest cache so far
+  uint32_t piece_spans = 0;
   Batch batch;
   Counters counters;
   Profile profile;
@@ -168,7 +196,7 @@ void make_resident(Model& model, uint32_t role, uint32_t block, bool panels);
 void set_rope(Model& model, const float* inverse_frequencies, uint32_t count);
 // Checks that nothing is missing and allocates the workspace. Fails with INCOMPLETE or OUT_OF_MEMORY.
 void make_ready(Model& model);
-// Makes room for the attention scores of a cache with `position_count` positions.
-void reserve_scores(Model& model, uint32_t position_count);
+// Makes room for attention over the spans of a cache with `position_count` positions.
+void reserve_spans(Model& model, uint32_t position_count);
 
 }  // namespace powerinfer

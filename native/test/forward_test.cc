@@ -190,6 +190,29 @@ TEST("forward: 1, 2, 3 and 8 threads give the same bits (seed 5)") {
   }
 }
 
+TEST("forward: contexts of several spans equal the oracle's, with the same bits in any batch on any number of threads (seed 9)") {
+  Random random(9);
+  for (const uint32_t kv_heads : {4u, 1u}) {
+    TinyOptions options = block_options(powerinfer::F32);
+    options.shape.block_count = 1;  // several would tell nothing more, and the oracle takes its time
+    options.shape.hidden_width = options.shape.ffn_width = 64;
+    options.shape.head_count = 4;
+    options.shape.kv_head_count = kv_heads;
+    const TinyModel tiny(options, 9);
+    const std::vector<uint32_t> tokens = random_tokens(random, 2 * powerinfer::kSpanPositions + 5, options.shape.vocabulary_size);
+    for (const uint32_t cache_type : {POWERINFER_CACHE_F16, POWERINFER_CACHE_F32}) {
+      const Doubles expected = oracle_logits(tiny, tokens, cache_type, false);
+      for (const uint32_t isa : isas_here()) {
+        const std::vector<float> alone = OpenModel(tiny, 1, isa).prefill(tokens, 1, cache_type);
+        check_close("kv heads " + std::to_string(kv_heads) + ", isa " + std::to_string(isa), 9, alone, expected, options, cache_type);
+        for (const auto& [threads, batch_rows] : {std::pair(2u, 1u), std::pair(8u, 1u), std::pair(8u, 3u), std::pair(3u, 64u)}) {
+          CHECK(same_bits(OpenModel(tiny, threads, isa).prefill(tokens, batch_rows, cache_type), alone));
+        }
+      }
+    }
+  }
+}
+
 TEST("forward: rows of two caches in one batch do not see each other (seed 6)") {
   const TinyModel tiny(block_options(powerinfer::Q8_0), 6);
   const OpenModel open(tiny, 2, POWERINFER_ISA_AUTO);

@@ -1,53 +1,11 @@
-// Goal: the remaining kernels of every instruction set: attention of a head, activation codes, norms, conversion to halves.
-// Method: attention and norms against double; codes and halves against the scalar definition, bit for bit, and that against its own rule.
+// Goal: the remaining kernels of every instruction set: activation codes, norms, conversion to halves.
+// Method: norms against double; codes and halves against the scalar definition, bit for bit, and that against its own rule.
 #include <algorithm>
 #include "../include/powerinfer.h"
 #include "kernel_inputs.h"
 
 using namespace powerinfer;
 using namespace powerinfer_test;
-
-namespace {
-
-void convert_to_halves(const std::vector<float>& values, std::vector<uint16_t>& halves) {
-  std::transform(values.begin(), values.end(), halves.begin(), f16_from_float);
-}
-
-void check_attention(bool f16, uint32_t head_width, uint32_t positions, uint32_t gap, Random& random) {
-  const uint64_t stride = head_width + gap;
-  std::vector<float> q(head_width), k(stride * positions), v(stride * positions);
-  for (float& value : q) value = random.uniform(-2, 2);
-  for (float& value : k) value = float_from_f16(f16_from_float(random.uniform(-2, 2)));
-  for (float& value : v) value = float_from_f16(f16_from_float(random.uniform(-2, 2)));
-  std::vector<uint16_t> k16(k.size()), v16(v.size());
-  convert_to_halves(k, k16);
-  convert_to_halves(v, v16);
-  const double scale = 1 / std::sqrt(static_cast<double>(head_width));
-  std::vector<double> scores(positions);
-  double largest = -INFINITY, total = 0;
-  for (uint32_t p = 0; p < positions; ++p) {
-    for (uint32_t i = 0; i < head_width; ++i) scores[p] += double{q[i]} * k[p * stride + i] * scale;
-    largest = std::max(largest, scores[p]);
-  }
-  for (double& score : scores) total += score = std::exp(score - largest);
-  for_each_isa([&](const Kernels& kernels, uint32_t isa) {
-    note(std::string(kIsaNames[isa]) + (f16 ? " f16" : " f32") + ", head width " + std::to_string(head_width) + ", positions " + std::to_string(positions));
-    std::vector<float> out(head_width + 1, 7.0f), scratch(positions + 1, 7.0f);
-    const AttendHead op{q.data(), f16 ? static_cast<const void*>(k16.data()) : k.data(), f16 ? static_cast<const void*>(v16.data()) : v.data(), stride,
-                        positions, head_width, static_cast<float>(scale), scratch.data(), out.data()};
-    (f16 ? kernels.attend_head_f16 : kernels.attend_head_f32)(op);
-    for (uint32_t i = 0; i < head_width; ++i) {
-      double sum = 0;
-      for (uint32_t p = 0; p < positions; ++p) sum += scores[p] / total * v[p * stride + i];
-      // A score below 2 · 2 · √160 = 51 is off by some 1e-6 of it, which e^x turns into a relative error; values are below 2.
-      CHECK_NEAR(out[i], sum, 4e-5);
-    }
-    CHECK_EQUAL(out[head_width], 7.0f);
-    CHECK_EQUAL(scratch[positions], 7.0f);
-  });
-}
-
-}  // namespace
 
 TEST("every instruction set this CPU lacks is refused, every one it has is listed") {
   for (uint32_t wanted = 1; wanted <= 4; ++wanted) {
@@ -70,39 +28,6 @@ void run_here() {
 TEST("AVX2 kernels run here") { run_here<POWERINFER_ISA_AVX2>(); }
 TEST("AVX-512 kernels run here") { run_here<POWERINFER_ISA_AVX512>(); }
 TEST("AVX-512 VNNI kernels run here") { run_here<POWERINFER_ISA_AVX512_VNNI>(); }
-
-TEST("attend_head equals softmax attention in double, for any head width and number of positions (seed 11)") {
-  Random random(11);
-  for (const uint32_t head_width : {1u, 7u, 8u, 15u, 16u, 17u, 64u, 65u, 80u, 128u, 160u})
-    for (const uint32_t positions : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 63u, 64u, 257u})
-      for (const bool f16 : {false, true}) check_attention(f16, head_width, positions, random.below(2) * 40, random);
-}
-
-TEST("attend_head weighs two positions by e^x to four units in the last place, from x = 0 to -80") {
-  for_each_isa([&](const Kernels& kernels, uint32_t isa) {
-    note(kIsaNames[isa]);
-    for (uint32_t step = 0; step <= 4000; ++step) {
-      const float q[] = {1.0f}, k[] = {0.0f, -0.02f * static_cast<float>(step)}, v[] = {0.0f, 1.0f};
-      float out = 0, scores[2];
-      kernels.attend_head_f32({q, k, v, 1, 2, 1, 1.0f, scores, &out});
-      const double expected = std::exp(double{k[1]}) / (1 + std::exp(double{k[1]}));
-      CHECK_NEAR(out, expected, 4 * 0x1p-23 * expected);
-    }
-  });
-}
-
-TEST("attend_head gives NaN for a NaN key, and stays finite when scores are far apart") {
-  for_each_isa([&](const Kernels& kernels, uint32_t) {
-    const float q[] = {1000.0f};
-    float k[] = {-1000.0f, 1000.0f, 0.0f}, out = 0, scores[3];
-    const float v[] = {5.0f, 3.0f, 4.0f};
-    kernels.attend_head_f32({q, k, v, 1, 3, 1, 1.0f, scores, &out});
-    CHECK_EQUAL(out, 3.0f);
-    k[2] = NAN;
-    kernels.attend_head_f32({q, k, v, 1, 3, 1, 1.0f, scores, &out});
-    CHECK(std::isnan(out));
-  });
-}
 
 TEST("quantize_bytes and quantize_words give the scalar bits on every instruction set, hostile steps included (seed 12)") {
   Random random(12);

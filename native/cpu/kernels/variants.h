@@ -13,9 +13,9 @@ template <class Block> void matmul_dequantized_scalar(const Matmul&);
 template <class Element> void accumulate_float_scalar(const Accumulate&);
 template <class Block> void accumulate_dequantized_scalar(const Accumulate&);
 template <class Block> void accumulate_repacked_scalar(const Accumulate&);
-template <class Element> void attend_head_scalar(const AttendHead&);
 void quantize_bytes_scalar(const float* values, uint32_t width, uint32_t row_count, int8_t* codes, float* scales, int16_t* sums);
 void quantize_words_scalar(const float* values, uint32_t width, uint32_t row_count, int16_t* codes, float* scales);
+template <class Element> void attend_span_scalar(const AttendSpan&);
 void convert_to_f16_scalar(const float* values, uint16_t* halves, uint64_t count);
 
 #if POWERINFER_X86
@@ -29,10 +29,9 @@ template <class Element> void accumulate_float_avx512(const Accumulate&);
 template <class Block> void accumulate_dequantized_avx2(const Accumulate&);
 template <class Block> void accumulate_repacked_avx2(const Accumulate&);
 template <class Block> void accumulate_repacked_avx512(const Accumulate&);
-template <class Element> void attend_head_avx2(const AttendHead&);
-template <class Element> void attend_head_avx512(const AttendHead&);
 void quantize_bytes_avx2(const float* values, uint32_t width, uint32_t row_count, int8_t* codes, float* scales, int16_t* sums);
 void quantize_words_avx2(const float* values, uint32_t width, uint32_t row_count, int16_t* codes, float* scales);
+template <class Element> void attend_span_avx2(const AttendSpan&);
 void convert_to_f16_avx2(const float* values, uint16_t* halves, uint64_t count);
 #endif
 
