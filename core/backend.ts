@@ -28,7 +28,9 @@ export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotE
   }
 }
 
-export type CacheType = "f16" | "f32"
+/** What keys and values are kept as. `q8_0`: blocks of 32 along a head with one scale each; only for heads of whole blocks. */
+export const cacheTypes = ["f16", "f32", "q8_0"] as const
+export type CacheType = (typeof cacheTypes)[number]
 
 /** Work of one device on one block: opaque to the engine, handed back to the home device's `mergeFfn`. */
 export interface FfnPartial {

@@ -88,6 +88,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   UnsupportedFeature: 5,
   UnsupportedTokenizer: 5,
   BackendFailure: 5,
+  CacheTypeUnsuited: 5,
 
   NotEnoughMemory: 6,
 

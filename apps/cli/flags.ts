@@ -1,6 +1,7 @@
 // Which flags do several commands share?
 import { Option, Schema } from "effect"
 import { Argument, Flag } from "effect/cli"
+import type { CacheType } from "powerinfer"
 import { firstPartyNames } from "./plugins.ts"
 
 /** A flag that may be left out: undefined then. */
@@ -41,7 +42,9 @@ export const engineFlags = {
     )
   ),
   kvType: optional(
-    Flag.Literals("kv-type", ["f16", "f32"]).pipe(Flag.withDescription("Precision of the KV cache; absent: f16"))
+    Flag.Literals("kv-type", ["f16", "f32", "q8_0"] satisfies ReadonlyArray<CacheType>).pipe(
+      Flag.withDescription("Precision of the KV cache; q8_0 takes half of f16's memory; absent: f16")
+    )
   ),
   batch: optional(
     Flag.Int("batch").pipe(
@@ -86,7 +89,7 @@ export const engineFlags = {
 export interface EngineFlags {
   readonly threads: number | undefined
   readonly ctx: number | undefined
-  readonly kvType: "f16" | "f32" | undefined
+  readonly kvType: CacheType | undefined
   readonly batch: number | undefined
   readonly predictor: string | undefined
   readonly placement: string | undefined

@@ -11,7 +11,7 @@ import { BiasOutsideVocabulary, UnusableLogits } from "../sampler/sampler.ts"
 import { tokenizerErrors } from "../tokenizer/tokenizer_error.ts"
 import { InvalidRequest, PromptTooLong, SessionBusy } from "./request.ts"
 import { NoChatTemplate } from "./runner.ts"
-import { ContextTooLong } from "./session.ts"
+import { CacheTypeUnsuited, ContextTooLong } from "./session.ts"
 
 /** The worker died or threw something that is no typed error: a defect of the engine or of a plugin. */
 export class EngineDefect extends Schema.TaggedError<EngineDefect>()("EngineDefect", { detail: Schema.String }) {
@@ -35,6 +35,7 @@ export const EngineErrors = Schema.Union([
   InvalidRequest,
   PromptTooLong,
   ContextTooLong,
+  CacheTypeUnsuited,
   SessionBusy,
   BiasOutsideVocabulary,
   UnusableLogits,

@@ -1,5 +1,6 @@
 // What a caller asks of a session, and what comes back: plain data on both sides of the worker.
 import { Result, Schema } from "effect"
+import { cacheTypes } from "../backend.ts"
 import { SamplerOptions } from "../sampler/options.ts"
 import { StopStrings } from "../sampler/stop_strings.ts"
 import type { ChatMessage } from "../tokenizer/chat_template.ts"
@@ -93,8 +94,10 @@ export const checkSessionOptions = (options: SessionOptions): SessionOptions => 
   ) {
     throw new InvalidRequest({ reason: `the context length is ${contextLength}; use a whole number of positions` })
   }
-  if (cacheType !== undefined && cacheType !== "f16" && cacheType !== "f32") {
-    throw new InvalidRequest({ reason: `the KV cache type is ${String(cacheType)}; use f16 or f32` })
+  if (cacheType !== undefined && !cacheTypes.includes(cacheType)) {
+    throw new InvalidRequest({
+      reason: `the KV cache type is ${String(cacheType)}; use one of ${cacheTypes.join(", ")}`
+    })
   }
   return options
 }

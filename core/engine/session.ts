@@ -1,7 +1,8 @@
 // A conversation's place in the model: a KV cache and the tokens whose keys and values are in it.
 import { Effect, Schema } from "effect"
-import type { CacheType } from "../backend.ts"
+import { type CacheType, cacheTypes } from "../backend.ts"
 import type { CacheId } from "../batch.ts"
+import type { Model } from "../model/model.ts"
 import type { OpenPlan } from "./open_plan.ts"
 
 export interface SessionOptions {
@@ -28,12 +29,31 @@ export class ContextTooLong extends Schema.TaggedError<ContextTooLong>()("Contex
   }
 }
 
+/** A Q8_0 cache holds heads as whole blocks of 32, and this model has others. */
+export class CacheTypeUnsuited extends Schema.TaggedError<CacheTypeUnsuited>()("CacheTypeUnsuited", {
+  path: Schema.String,
+  cacheType: Schema.Literals(cacheTypes),
+  headWidth: Schema.Int
+}) {
+  override get message() {
+    return `Cannot keep the KV cache of ${this.path} in ${this.cacheType}: its heads of ${this.headWidth} are not whole blocks of 32; use --kv-type f16`
+  }
+}
+
+/** Fails with `CacheTypeUnsuited`; needs no more than the file's header. */
+export const checkCacheType = Effect.fnUntraced(function* ({ gguf, shape: { headWidth } }: Model, type: CacheType) {
+  if (type === "q8_0" && headWidth % 32 !== 0) {
+    return yield* new CacheTypeUnsuited({ path: gguf.files[0]!.path, cacheType: type, headWidth })
+  }
+})
+
 /** Allocates a KV cache on the home device, freed with the scope. Rope reaches any position, learned positions end. */
 export const openCache = Effect.fnUntraced(function* (plan: OpenPlan, positionCount: number, type: CacheType) {
   const { positions, contextLength } = plan.model.shape
   if (positions.kind === "learned" && positionCount > contextLength) {
     return yield* new ContextTooLong({ contextLength: positionCount, contextLengthMax: contextLength })
   }
+  yield* checkCacheType(plan.model, type)
   return yield* plan.home.openCache(positionCount, type)
 })
 

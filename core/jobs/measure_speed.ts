@@ -9,6 +9,7 @@ import type { OpenPlan } from "../engine/open_plan.ts"
 import { planCounters } from "../engine/plan_counters.ts"
 import type { Profile } from "../engine/profiler.ts"
 import { PromptTooLong } from "../engine/request.ts"
+import { openCache } from "../engine/session.ts"
 import { SamplerOptions } from "../sampler/options.ts"
 import { openSampler } from "../sampler/sampler.ts"
 
@@ -81,8 +82,8 @@ export interface SpeedPass {
  *
  * The text is the model's own, drawn once: sparsity depends on what is read, and random ids are nothing the model was made for.
  *
- * - fails  `PromptTooLong` if the text does not fit the model's context, `NotEnoughMemory` or `BackendFailure` for the KV cache,
- *          `UnusableLogits` if the model is broken, and whatever `measureBandwidth` fails with
+ * - fails  `PromptTooLong` if the text does not fit the model's context, `NotEnoughMemory`, `CacheTypeUnsuited` or `BackendFailure`
+ *          for the KV cache, `UnusableLogits` if the model is broken, and whatever `measureBandwidth` fails with
  */
 export const measureSpeed = Effect.fnUntraced(function* <E>(
   subjects: ReadonlyArray<SpeedSubject<E>>,
@@ -189,7 +190,7 @@ const withCache = <A, E, R>(
   positionCount: number,
   cacheType: CacheType,
   use: (cache: CacheId) => Effect.Effect<A, E, R>
-) => Effect.scoped(Effect.flatMap(plan.home.openCache(positionCount, cacheType), use))
+) => Effect.scoped(Effect.flatMap(openCache(plan, positionCount, cacheType), use))
 
 /** Runs text[start, end) as one batch; logits of the last row, if they are wanted: a generation wants those of its prompt's last token only. */
 const openRows = (plan: OpenPlan, cache: CacheId) => {

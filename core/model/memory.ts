@@ -15,7 +15,9 @@ export interface MemoryEstimate {
   readonly totalBytes: number
 }
 
-const cacheElementBytes: { readonly [Type in CacheType]: number } = { f16: 2, f32: 4 }
+/** Bytes that a head's keys or values of one position take in a KV cache. */
+export const cachedHeadBytes = (type: CacheType, headWidth: number): number =>
+  type === "q8_0" ? Math.ceil(headWidth / 32) * 34 : headWidth * (type === "f16" ? 2 : 4)
 
 /**
  * Estimates the memory of one session of a model on a device that holds all of it.
@@ -41,8 +43,8 @@ export const estimateMemory = (
     (bytes, { down }) => bytes + (sparse && down.layout === "by_output" ? down.weight.sizeBytes : 0),
     0
   )
-  const cacheElements = 2 * blockCount * options.contextLength * kvHeadCount * headWidth
-  const cacheBytes = cacheElements * cacheElementBytes[options.cacheType]
+  const cachedHeads = 2 * blockCount * options.contextLength * kvHeadCount
+  const cacheBytes = cachedHeads * cachedHeadBytes(options.cacheType, headWidth)
   // Residual, normalized and partial; q, k, v and the heads' output; gate and up; logits.
   const rowElements = 3 * hiddenWidth + 2 * (headCount + kvHeadCount) * headWidth + 2 * ffnWidth + vocabularySize
   const workspaceBytes = 4 * options.rowCountMax * rowElements

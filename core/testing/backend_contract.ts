@@ -278,6 +278,9 @@ const compareCacheTypes = Effect.fnUntraced(function* ({ model, device }: Pair) 
     rounded.some((logit, i) => logit !== exact[i]),
     "the cache types give equal logits: F16 was not rounded"
   )
+  const { headWidth } = model.shape
+  const refusal = yield* Effect.flip(Effect.scoped(device.openCache(tokens.length, "q8_0")))
+  check(refusal._tag === "BackendFailure", `a Q8_0 cache for heads of ${headWidth}: ${refusal.message}`)
 })
 
 const checkCacheScope = Effect.fnUntraced(function* ({ model, device }: Pair) {

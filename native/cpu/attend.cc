@@ -1,6 +1,7 @@
 // What does a row take from the positions before it? Norm, q k v, rope, cache, attention, output, residual, FFN norm.
 #include <cstring>
 
+#include "../quant/q8_0.h"
 #include "forward.h"
 #include "multiply.h"
 #include "stage_clock.h"
@@ -33,11 +34,24 @@ void finish_heads(const Model& model, float* heads, uint32_t head_count, const V
   }
 }
 
+// f32[width] as Q8_0 blocks, `width` a multiple of 32.
+void store_blocks(const Kernels& kernels, const float* vector, uint32_t width, uint8_t* to) {
+  for (uint32_t i = 0; i < width; i += BlockQ8_0::kWeights, to += sizeof(BlockQ8_0)) {
+    BlockQ8_0 block;
+    float scale;
+    int16_t sums[2];
+    kernels.quantize_bytes(vector + i, BlockQ8_0::kWeights, 1, block.codes, &scale, sums);
+    block.d = f16_from_float(scale);
+    std::memcpy(to, &block, sizeof block);
+  }
+}
+
 // Copies one position's f32[head_width] into the cache.
 void store(const Kernels& kernels, const Cache& cache, const float* vector, uint32_t head_width, uint8_t* to) {
   switch (cache.type) {
     case POWERINFER_CACHE_F16: return kernels.convert_to_f16(vector, reinterpret_cast<uint16_t*>(to), head_width);
     case POWERINFER_CACHE_F32: std::memcpy(to, vector, uint64_t{head_width} * sizeof(float)); return;
+    case POWERINFER_CACHE_Q8_0: return store_blocks(kernels, vector, head_width, to);
   }
 }
 

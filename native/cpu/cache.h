@@ -6,11 +6,11 @@
 
 namespace powerinfer {
 
-// f16 or f32 [block][key, value][kv_head][position][head_width]: what one head reads is one sequential run.
+// f16, f32 or Q8_0 [block][key, value][kv_head][position][head_width]: what one head reads is one sequential run.
 // The memory is zero and takes up room only where it was written, so a large context costs what it holds.
 class Cache {
  public:
-  // `model_identity` and `shape` are the model's. Fails with OUT_OF_MEMORY.
+  // `model_identity` and `shape` are the model's. Fails with OUT_OF_MEMORY, and with INVALID_ARGUMENT for a head that is not whole blocks.
   Cache(uint64_t model_identity, const powerinfer_model_shape& shape, uint32_t position_count, uint32_t cache_type);
   ~Cache();
   Cache(const Cache&) = delete;

@@ -64,7 +64,7 @@ const QuantizeWordsKernel kQuantizeWords[kIsaCount] = ISAS(quantize_words_scalar
 const ConvertToF16Kernel kConvertToF16[kIsaCount] = ISAS(convert_to_f16_scalar, convert_to_f16_avx2, convert_to_f16_avx2, convert_to_f16_avx2);
 // The AVX2 variant serves AVX-512 machines too: a span is converted once for four queries, and nobody has measured a wider one.
 #define ATTEND(E) ISAS(attend_span_scalar<E>, attend_span_avx2<E>, attend_span_avx2<E>, attend_span_avx2<E>)
-const AttendSpanKernel kAttendSpan[kCacheTypeCount][kIsaCount] = {ATTEND(ElementF16), ATTEND(ElementF32)};
+const AttendSpanKernel kAttendSpan[kCacheTypeCount][kIsaCount] = {ATTEND(ElementF16), ATTEND(ElementF32), ATTEND(ElementQ8_0)};
 
 bool supported(uint32_t isa) {
 #if POWERINFER_X86

@@ -14,7 +14,7 @@ enum Type : uint32_t {
   Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
 };
 constexpr uint32_t kTypeCount = 31;
-constexpr uint32_t kCacheTypeCount = 2;
+constexpr uint32_t kCacheTypeCount = 3;
 
 // The form in which a weight type wants activations.
 enum class Form : uint32_t { kValues = 0, kBytes = 1, kWords = 2 };

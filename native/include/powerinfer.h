@@ -199,7 +199,11 @@ POWERINFER_API powerinfer_status powerinfer_repack_down(uint32_t cpu, uint32_t f
 
 /* ---- KV caches --------------------------------------------------------------------------------------------------- */
 
-enum { POWERINFER_CACHE_F16 = 0, POWERINFER_CACHE_F32 = 1 };
+enum {
+  POWERINFER_CACHE_F16 = 0,
+  POWERINFER_CACHE_F32 = 1,
+  POWERINFER_CACHE_Q8_0 = 2 /* blocks of 32 along a head, as the tensor type; INVALID_ARGUMENT if head_width is not a multiple of 32 */
+};
 /* Room for `position_count` positions of every block. Positions are written by attend in any order; a row sees those at or before its own. */
 POWERINFER_API powerinfer_status powerinfer_cache_open(uint32_t model, uint32_t position_count, uint32_t cache_type, uint32_t* cache);
 POWERINFER_API powerinfer_status powerinfer_cache_size(uint32_t cache, double* size_bytes);

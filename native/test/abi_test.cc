@@ -359,7 +359,9 @@ TEST("powerinfer_cache_open: refuses sizes the machine does not have, and counts
   double bytes = 0;
   CHECK_STATUS(powerinfer_cache_open(open.model, 0, 0, &cache), POWERINFER_INVALID_ARGUMENT);
   CHECK_STATUS(powerinfer_cache_open(open.model, kHuge, 0, &cache), POWERINFER_INVALID_ARGUMENT);
-  CHECK_STATUS(powerinfer_cache_open(open.model, 8, 2, &cache), POWERINFER_INVALID_ARGUMENT);
+  CHECK_STATUS(powerinfer_cache_open(open.model, 8, 3, &cache), POWERINFER_INVALID_ARGUMENT);
+  CHECK_STATUS(powerinfer_cache_open(open.model, 8, POWERINFER_CACHE_Q8_0, &cache), POWERINFER_INVALID_ARGUMENT);
+  CHECK(last_error_has("heads of 8 are not whole Q8_0 blocks of 32"));
   CHECK_STATUS(powerinfer_cache_open(open.model, 8, 0, nullptr), POWERINFER_INVALID_ARGUMENT);
   powerinfer_model_shape large = small_shape();
   large.block_count = 4096;

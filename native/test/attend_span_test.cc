@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "../include/powerinfer.h"
+#include "../quant/q8_0.h"
 #include "kernel_inputs.h"
 
 using namespace powerinfer;
@@ -19,8 +20,25 @@ struct Span {
   uint64_t position_bytes;
 };
 
+Span make_blocks(uint32_t head_width, uint32_t position_count, uint32_t gap, Random& random) {
+  Span span;
+  span.position_bytes = (head_width + gap) / 32 * sizeof(BlockQ8_0);
+  span.bytes.resize(span.position_bytes * position_count - gap / 32 * sizeof(BlockQ8_0));
+  span.values.resize(uint64_t{head_width} * position_count);
+  for (uint32_t p = 0; p < position_count; ++p)
+    for (uint32_t block = 0; block < head_width / 32; ++block) {
+      BlockQ8_0 made;
+      made.d = f16_from_float(random.uniform(0.001f, 2.0f / 128));
+      for (int8_t& code : made.codes) code = static_cast<int8_t>(random.below(256));
+      for (uint32_t i = 0; i < 32; ++i) span.values[p * head_width + block * 32 + i] = float_from_f16(made.d) * made.codes[i];
+      std::memcpy(&span.bytes[p * span.position_bytes + block * sizeof made], &made, sizeof made);
+    }
+  return span;
+}
+
 Span make_span(uint32_t cache_type, uint32_t head_width, uint32_t position_count, uint32_t gap, Random& random) {
   Span span;
+  if (cache_type == POWERINFER_CACHE_Q8_0) return make_blocks(head_width, position_count, gap, random);
   const uint64_t element_bytes = cache_type == POWERINFER_CACHE_F16 ? 2 : 4;
   span.position_bytes = (head_width + gap) * element_bytes;
   span.bytes.resize(span.position_bytes * position_count - gap * element_bytes);  // the sanitizer sees who reads further
@@ -108,6 +126,7 @@ TEST("attend_span equals softmax attention in double, for any head width and num
   for (const uint32_t head_width : {1u, 7u, 8u, 15u, 16u, 17u, 32u, 64u, 65u, 80u, 128u, 160u})
     for (const uint32_t positions : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 63u, 64u, 127u, 128u})
       for (uint32_t type = 0; type < kCacheTypeCount; ++type) {
+        if (type == POWERINFER_CACHE_Q8_0 && head_width % 32 != 0) continue;
         const Inputs in = make_inputs(type, head_width, 1 + random.below(6), {positions}, random);
         for_each_isa([&](const Kernels& kernels, uint32_t isa) {
           note(std::string(kIsaNames[isa]) + ", cache " + std::to_string(type) + ", head width " + std::to_string(head_width) + ", positions " +
@@ -123,7 +142,7 @@ TEST("attend_span gives each row of a block the bits it gets alone, whatever eac
     std::vector<uint32_t> counts(1 + random.below(9));
     for (uint32_t& count : counts) count = trial % 2 == 0 ? 100 + random.below(29) : random.below(kSpanPositions + 1);
     const uint32_t type = random.below(kCacheTypeCount);
-    const uint32_t head_width = 8 * (1 + random.below(16)) + (trial % 3 == 0 ? 3 : 0);
+    const uint32_t head_width = type == POWERINFER_CACHE_Q8_0 ? 32 * (1 + random.below(4)) : 8 * (1 + random.below(16)) + (trial % 3 == 0 ? 3 : 0);
     const Inputs in = make_inputs(type, head_width, 1 + random.below(6), counts, random);
     for_each_isa([&](const Kernels& kernels, uint32_t isa) {
       note(std::string(kIsaNames[isa]) + ", trial " + std::to_string(trial));

@@ -81,9 +81,16 @@ void Oracle::finish_head(double* head, uint32_t norm_role, uint32_t block) const
   }
 }
 
-double Oracle::cached(double value) const {
-  if (cache_type_ == POWERINFER_CACHE_F32) return value;
-  return powerinfer::float_from_f16(powerinfer::f16_from_float(static_cast<float>(value)));
+Doubles Oracle::cached(Doubles values) const {
+  const auto half = [](double value) { return static_cast<double>(powerinfer::float_from_f16(powerinfer::f16_from_float(static_cast<float>(value)))); };
+  if (cache_type_ == POWERINFER_CACHE_F16) std::transform(values.begin(), values.end(), values.begin(), half);
+  if (cache_type_ != POWERINFER_CACHE_Q8_0) return values;
+  for (size_t block = 0; block < values.size(); block += 32) {
+    double largest = 0;
+    for (size_t i = block; i < block + 32; ++i) largest = std::max(largest, std::abs(values[i]));
+    for (size_t i = block; i < block + 32 && largest > 0; ++i) values[i] = std::nearbyint(values[i] * 127 / largest) * half(largest / 127);
+  }
+  return values;
 }
 
 Doubles Oracle::attention(uint32_t block, const Doubles& x) {
@@ -92,8 +99,8 @@ Doubles Oracle::attention(uint32_t block, const Doubles& x) {
   Doubles v = multiply(POWERINFER_V, block, x, POWERINFER_V_BIAS);
   for (uint32_t h = 0; h < s_.head_count; ++h) finish_head(&q[h * s_.head_width], POWERINFER_Q_NORM, block);
   for (uint32_t h = 0; h < s_.kv_head_count; ++h) finish_head(&k[h * s_.head_width], POWERINFER_K_NORM, block);
-  for (double& value : k) value = cached(value);
-  for (double& value : v) value = cached(value);
+  k = cached(k);
+  v = cached(v);
   keys_[block].push_back(k);
   values_[block].push_back(v);
 

@@ -29,7 +29,8 @@ class Oracle {
   Doubles norm(const Doubles& x, uint32_t role, uint32_t bias_role, uint32_t block) const;
   void finish_head(double* head, uint32_t norm_role, uint32_t block) const;
   Doubles attention(uint32_t block, const Doubles& x);
-  double cached(double value) const;
+  // One position's keys or values, as the cache rounds them.
+  Doubles cached(Doubles values) const;
 
   const TinyModel& tiny_;
   const powerinfer_model_shape& s_;

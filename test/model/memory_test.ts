@@ -27,6 +27,9 @@ test("estimateMemory() counts keys and values of every block and position", asyn
   // 2 blocks, keys and values, 100 positions, 2 heads of 16.
   expect(estimateMemory(model, options).cacheBytes).toBe(2 * 2 * 100 * 32 * 2)
   expect(estimateMemory(model, { ...options, cacheType: "f32" }).cacheBytes).toBe(2 * 2 * 100 * 32 * 4)
+  const wide = await describeTiny({ shape: { headCount: 2 } })
+  // One head of 32: a block of 34 bytes.
+  expect(estimateMemory(wide, { ...options, cacheType: "q8_0" }).cacheBytes).toBe(2 * 2 * 100 * 34)
 })
 
 test("estimateMemory() adds a second down only for sparse runs of files that have it by output", async () => {

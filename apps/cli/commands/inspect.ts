@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import {
   type CacheType,
+  checkCacheType,
   describeModel,
   estimateMemory,
   type Gguf,
@@ -48,6 +49,10 @@ const inspectGguf = Effect.fnUntraced(function* (gguf: Gguf, input: InspectInput
     if (result._tag === "Failure") obstacles.push(result.failure.message)
   }
   const findings = described._tag === "Success" ? modelFindings(described.success, input) : undefined
+  if (described._tag === "Success" && input.kvType) {
+    const suited = yield* Effect.result(checkCacheType(described.success, input.kvType))
+    if (suited._tag === "Failure") obstacles.push(suited.failure.message)
+  }
   if (findings && machine._tag === "Success") {
     const { total_bytes: neededBytes } = findings.memory
     const availableBytes = machine.success.memoryAvailableBytes

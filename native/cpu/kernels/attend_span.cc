@@ -209,9 +209,11 @@ void attend_span_avx2(const AttendSpan& op) {
 
 template void attend_span_avx2<ElementF16>(const AttendSpan&);
 template void attend_span_avx2<ElementF32>(const AttendSpan&);
+template void attend_span_avx2<ElementQ8_0>(const AttendSpan&);
 #endif
 
 template void attend_span_scalar<ElementF16>(const AttendSpan&);
 template void attend_span_scalar<ElementF32>(const AttendSpan&);
+template void attend_span_scalar<ElementQ8_0>(const AttendSpan&);
 
 }  // namespace powerinfer

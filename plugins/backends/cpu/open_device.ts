@@ -24,7 +24,7 @@ import { keepWeightsResident } from "./resident.ts"
 import { Role, roleBindings } from "./roles.ts"
 
 /** POWERINFER_CACHE_x */
-const cacheNumbers: { readonly [Type in CacheType]: number } = { f16: 0, f32: 1 }
+const cacheNumbers: { readonly [Type in CacheType]: number } = { f16: 0, f32: 1, q8_0: 2 }
 
 /**
  * Maps the model's files, binds its tensors and allocates the workspace; all of it is given back when the scope closes.

@@ -66,8 +66,12 @@ class ReferenceDevice implements Device {
       const reason = `the model has learned ${contextLength} positions, ${positionCount} were asked for`
       return Effect.fail(new BackendFailure({ backend: this.name, reason }))
     }
+    if (type === "q8_0" && headWidth % 32 !== 0) {
+      const reason = `heads of ${headWidth} are not whole Q8_0 blocks of 32; use an F16 cache`
+      return Effect.fail(new BackendFailure({ backend: this.name, reason }))
+    }
     const kvWidth = kvHeadCount * headWidth
-    // Elements are stored as float32, already rounded if the type is F16.
+    // Elements are stored as float32, already rounded to what the type can hold.
     const open = attemptAllocation("the KV cache", 8 * blockCount * positionCount * kvWidth, () =>
       home.addCache(allocateCache(blockCount, positionCount, kvWidth, type))
     )

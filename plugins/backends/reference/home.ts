@@ -1,6 +1,14 @@
 // What only the home device does: embeddings, attention, the residual, logits.
-import type { Batch, CacheId, FfnPartial, HiddenRows, Model, ModelShape } from "@powerinfer/core"
-import { attendHead, cacheElementBytes, type KvCache, storePosition } from "./kv_cache.ts"
+import {
+  type Batch,
+  cachedHeadBytes,
+  type CacheId,
+  type FfnPartial,
+  type HiddenRows,
+  type Model,
+  type ModelShape
+} from "@powerinfer/core"
+import { attendHead, type KvCache, storePosition } from "./kv_cache.ts"
 import { applyLinear, type LinearWeights } from "./linear.ts"
 import { applyNorm } from "./norm.ts"
 import { rotate } from "./rotate.ts"
@@ -178,7 +186,7 @@ export class HomeStage {
     }
     applyLinear(output, this.#attended, row * qWidth, this.#delta, 0)
     for (let i = 0; i < hiddenWidth; i++) this.#residual[row * hiddenWidth + i]! += this.#delta[i]!
-    this.counters.cacheBytes += 2 * (position + 1) * kvWidth * cacheElementBytes(cache.type)
+    this.counters.cacheBytes += 2 * (position + 1) * kvHeadCount * cachedHeadBytes(cache.type, headWidth)
   }
 
   #countRows({ sizeBytes, rows }: LinearWeights, count: number): void {

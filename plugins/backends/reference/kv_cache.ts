@@ -1,7 +1,7 @@
 // What earlier positions left for later ones to attend to.
-import { type CacheType, f16ToF32, f32ToF16 } from "@powerinfer/core"
+import { type CacheType, dequantize, quantize } from "@powerinfer/core"
 
-/** Keys and values of one session: f32[position_count, kv_width] a block, already rounded if the cache is F16. */
+/** Keys and values of one session: f32[position_count, kv_width] a block, already rounded to what the cache's type can hold. */
 export interface KvCache {
   readonly positionCount: number
   readonly type: CacheType
@@ -15,7 +15,7 @@ export const allocateCache = (blockCount: number, positionCount: number, kvWidth
   return { positionCount, type, keys: tables(), values: tables() }
 }
 
-export const cacheElementBytes = (type: CacheType): number => (type === "f16" ? 2 : 4)
+const tensorType = { f16: "F16", q8_0: "Q8_0" } as const
 
 /** Copies one position's keys or values into `table`, rounded as the cache's type rounds. */
 export const storePosition = (
@@ -26,10 +26,10 @@ export const storePosition = (
   at: number,
   width: number
 ): void => {
-  for (let i = 0; i < width; i++) {
-    const value = from[at + i]!
-    table[position * width + i] = type === "f16" ? f16ToF32(f32ToF16(value)) : value
-  }
+  const values = from.subarray(at, at + width)
+  const stored = table.subarray(position * width, (position + 1) * width)
+  if (type === "f32") stored.set(values)
+  else dequantize(tensorType[type], quantize(tensorType[type], values), stored)
 }
 
 /**

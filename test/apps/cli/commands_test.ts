@@ -33,6 +33,7 @@ const runs = {
   inspectJson: () => runCli(["inspect", model, "--json", "--tensors", "--ctx", "256", "--kv-type", "f32"]),
   inspectDense: () => runCli(["inspect", dense, "--json"]),
   inspectHuge: () => runCli(["inspect", tiny, "--json", "--ctx", "2000000000"]),
+  inspectUnsuited: () => runCli(["inspect", tiny, "--json", "--kv-type", "q8_0"]),
   logits: () =>
     runCli([
       "logits",
@@ -152,6 +153,7 @@ describe("powerinfer inspect", () => {
     const { runs: willRun, obstacles } = jsonOf("inspectHuge")
     expect(willRun).toBeFalse()
     expect(obstacles).toEqual([expect.stringContaining("lower --ctx")])
+    expect(jsonOf("inspectUnsuited").obstacles).toEqual([expect.stringContaining("use --kv-type f16")])
   })
 })
 

@@ -137,6 +137,12 @@ const cases: ReadonlyArray<{
   },
   { what: "an unknown version", args: generate(file("version.gguf")), code: 5, says: /GGUF version 9/ },
   {
+    what: "a Q8_0 cache for heads that are not whole blocks",
+    args: generate(file("tiny.gguf"), "--kv-type", "q8_0"),
+    code: 5,
+    says: /tiny\.gguf in q8_0: its heads of 16 .* use --kv-type f16/
+  },
+  {
     what: "a context beyond all memory",
     args: generate(model, "--ctx", "1000000000"),
     code: 6,

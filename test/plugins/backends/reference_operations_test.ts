@@ -57,6 +57,20 @@ test("storePosition() rounds to F16 only where the cache is F16", () => {
   }
 })
 
+test("storePosition() rounds to the 8-bit codes of blocks of 32 where the cache is Q8_0", () => {
+  const { values } = allocateCache(1, 2, 64, "q8_0")
+  const from = Float32Array.from({ length: 64 }, (_, i) => (i < 32 ? i - 16 : (i - 32) / 1000))
+  storePosition(values[0]!, "q8_0", 1, from, 0, 64)
+  expect([...values[0]!.subarray(0, 64)]).toEqual(Array.from({ length: 64 }, () => 0))
+  for (const [i, value] of from.entries()) {
+    const largest = i < 32 ? 16 : 0.031
+    const error = Math.abs(values[0]![64 + i]! - value)
+    // Half a code, and the rounding of the scale to F16 in up to 127 of them.
+    expect(error).toBeLessThanOrEqual(largest / 127 / 2 + largest * 2 ** -11)
+  }
+  expect(values[0]![64 + 31]).not.toBe(from[31])
+})
+
 test("attendHead() weighs values by the softmax of scaled scores", () => {
   const out = new Float32Array(4)
   const kv = {
