@@ -1,4 +1,7 @@
 // Worker threads that share loops: they spin briefly for the next one, then sleep.
+//
+// Made for machines that have other things to do: workers keep off the caller's core (caller_core.h) and give their own up before the scheduler
+// takes it from them in the middle of a chunk.
 #pragma once
 #include <cstdint>
 #include <memory>

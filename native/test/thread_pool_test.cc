@@ -2,7 +2,11 @@
 // Method: count. Built with -fsanitize=thread the same cases show that no access is unordered.
 #include "../cpu/thread_pool.h"
 #include <atomic>
+#include <chrono>
 #include <thread>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #include "test.h"
 
 using namespace powerinfer;
@@ -56,6 +60,63 @@ TEST("ThreadPool wakes workers that sleep, and a caller that sleeps") {
     CHECK_EQUAL(done.load(), 3u);
   }
 }
+
+TEST("ThreadPool counts every chunk once when workers give their core up in the middle of a loop") {
+  for (const uint32_t threads : {2u, 8u}) {
+    ThreadPool pool(threads);
+    for (uint32_t i = 0; i < 5; ++i) {
+      constexpr uint32_t kChunks = 40;
+      uint32_t runs[kChunks] = {};  // not atomic: read after the loop
+      pool.for_each(kChunks, [&](uint32_t chunk, uint32_t) {
+        if (chunk % 8 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(3));  // longer than a worker's turn
+        ++runs[chunk];
+      });
+      for (const uint32_t count : runs) CHECK_EQUAL(count, 1u);
+    }
+  }
+}
+
+#if defined(__linux__)
+TEST("ThreadPool keeps workers off the caller's core, and on the cores the caller may use") {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) return skip("this process may use one core only");
+  ThreadPool pool(2);
+  uint32_t checked = 0;
+  for (uint32_t i = 0; i < 1000 && checked < 20; ++i) {
+    const int before = sched_getcpu();
+    cpu_set_t workers;
+    std::atomic<uint32_t> arrived{0};
+    pool.for_each(2, [&](uint32_t, uint32_t thread) {
+      arrived.fetch_add(1);
+      while (arrived.load() < 2) std::this_thread::yield();
+      if (thread == 1) sched_getaffinity(0, sizeof workers, &workers);
+    });
+    if (sched_getcpu() != before) continue;  // the caller moved: nothing is known about this loop
+    ++checked;
+    CHECK(!CPU_ISSET(before, &workers));
+    cpu_set_t both;
+    CPU_AND(&both, &workers, &allowed);
+    CHECK(CPU_EQUAL(&both, &workers));
+    CHECK_EQUAL(CPU_COUNT(&workers), CPU_COUNT(&allowed) - 1);
+  }
+  CHECK(checked > 0);
+}
+
+TEST("ThreadPool leaves workers alone where there are not enough cores for them beside the caller's") {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return skip("the cores of this process are not known");
+  const uint32_t threads = static_cast<uint32_t>(CPU_COUNT(&allowed)) + 1;
+  ThreadPool pool(threads);
+  std::atomic<uint32_t> restricted{0}, arrived{0};
+  pool.for_each(threads, [&](uint32_t, uint32_t) {
+    arrived.fetch_add(1);
+    while (arrived.load() < threads) std::this_thread::yield();
+    cpu_set_t mine;
+    if (sched_getaffinity(0, sizeof mine, &mine) != 0 || !CPU_EQUAL(&mine, &allowed)) restricted.fetch_add(1);
+  });
+  CHECK_EQUAL(restricted.load(), 0u);
+}
+#endif
 
 TEST("ThreadPool uses its workers: two chunks that wait for each other both finish") {
   ThreadPool pool(2);
