@@ -140,11 +140,11 @@ Machine read_machine(const std::string&) {
 
 #endif
 
-void require_memory(uint64_t size_bytes, const char* what) {
-  const double memory_bytes = read_machine().memory_bytes;
-  if (memory_bytes > 0 && static_cast<double>(size_bytes) > memory_bytes) {
-    fail(POWERINFER_OUT_OF_MEMORY, "%s needs %.0f bytes, this process may use %.0f; ask for less",
-         what, static_cast<double>(size_bytes), memory_bytes);
+void require_memory(uint64_t size_bytes, const char* what, const std::string& root) {
+  const Machine machine = read_machine(root);
+  if (machine.memory_bytes > 0 && static_cast<double>(size_bytes) > machine.memory_available_bytes) {
+    fail(POWERINFER_OUT_OF_MEMORY, "%s needs %.0f bytes, %.0f of %.0f are available; ask for less",
+         what, static_cast<double>(size_bytes), machine.memory_available_bytes, machine.memory_bytes);
   }
 }
 

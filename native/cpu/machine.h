@@ -14,8 +14,8 @@ struct Machine {
 // Reads /proc and /sys (cgroup v1 and v2) below `root`, a folder; tests give one of their own, everybody else "".
 Machine read_machine(const std::string& root = "");
 
-// Fails with OUT_OF_MEMORY if `size_bytes` exceeds the machine's memory: with overcommit the allocation would succeed and the process be
-// killed later. `what` names the allocation in the message.
-void require_memory(uint64_t size_bytes, const char* what);
+// Fails with OUT_OF_MEMORY if `size_bytes` exceeds the memory that is available now: with overcommit the allocation would succeed and the
+// process be killed later. `what` names the allocation in the message; `root` as above.
+void require_memory(uint64_t size_bytes, const char* what, const std::string& root = "");
 
 }  // namespace powerinfer

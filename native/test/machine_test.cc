@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "../cpu/error.h"
 #include "test.h"
 
 namespace powerinfer_test {
@@ -32,6 +33,7 @@ class FakeRoot {
     std::ofstream(path_ + name) << text;
     made_.push_back(path_ + name);
   }
+  const std::string& path() const { return path_; }
   powerinfer::Machine read() const { return powerinfer::read_machine(path_); }
 
  private:
@@ -98,6 +100,19 @@ TEST("read_machine: no quota in cgroup v1 is no limit") {
   root.write("/proc/self/cgroup", "4:cpu,cpuacct:/\n");
   root.write("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
   CHECK_EQUAL(root.read().core_count, FakeRoot().read().core_count);
+}
+
+TEST("require_memory() refuses what exceeds the memory that is available, not only what exceeds all of it") {
+  const FakeRoot root;
+  powerinfer::require_memory(600000ull * 1024, "the buffer", root.path());
+  std::string state;
+  try {
+    powerinfer::require_memory(600000ull * 1024 + 1, "the buffer", root.path());
+  } catch (const powerinfer::Failure& failure) {
+    CHECK_EQUAL(failure.status, powerinfer_status{POWERINFER_OUT_OF_MEMORY});
+    state = failure.state;
+  }
+  CHECK_EQUAL(state, "the buffer needs 614400001 bytes, 614400000 of 1024000000 are available; ask for less");
 }
 
 #endif
