@@ -2,6 +2,8 @@
 #include "file.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,6 +48,29 @@ class Descriptor {
   const int descriptor_;
 };
 
+// While it lives, writing beyond the limit on file sizes (RLIMIT_FSIZE) is an error of write and does not end the process: SIGXFSZ, which the
+// kernel sends to the writing thread, waits and is taken back.
+class FileSizeSignalHeld {
+ public:
+  FileSizeSignalHeld() {
+    sigemptyset(&signal_);
+    sigaddset(&signal_, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &signal_, &before_);
+  }
+  ~FileSizeSignalHeld() {
+    sigset_t pending;
+    int taken;
+    if (!sigismember(&before_, SIGXFSZ) && sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ)) sigwait(&signal_, &taken);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  FileSizeSignalHeld(const FileSizeSignalHeld&) = delete;
+  FileSizeSignalHeld& operator=(const FileSizeSignalHeld&) = delete;
+
+ private:
+  sigset_t signal_;
+  sigset_t before_;
+};
+
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) {
@@ -69,6 +94,7 @@ void MappedFile::forget(const uint8_t* begin, uint64_t size_bytes) const {
 
 void write_at(const std::string& path, uint64_t offset_bytes, const uint8_t* bytes, uint64_t size_bytes) {
   const Descriptor file(path, O_RDWR);
+  const FileSizeSignalHeld held;
   for (uint64_t done = 0; done < size_bytes;) {
     const uint64_t piece = std::min<uint64_t>(size_bytes - done, 1u << 30);
     const ssize_t written = ::pwrite(file, bytes + done, piece, static_cast<off_t>(offset_bytes + done));

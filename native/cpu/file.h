@@ -25,7 +25,8 @@ class MappedFile {
   uint64_t size_bytes_;
 };
 
-// Writes all of `bytes` into an existing regular file at `offset_bytes`, which grows if it is shorter. Fails with FILE_ERROR.
+// Writes all of `bytes` into an existing regular file at `offset_bytes`, which grows if it is shorter. Fails with FILE_ERROR, also where the
+// process may not write files that large.
 void write_at(const std::string& path, uint64_t offset_bytes, const uint8_t* bytes, uint64_t size_bytes);
 
 }  // namespace powerinfer

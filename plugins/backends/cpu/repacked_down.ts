@@ -5,7 +5,6 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
-  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -142,7 +141,7 @@ const makeRepacked = (context: RepackContext, layout: RepackedLayout, path: stri
   return Effect.acquireUseRelease(
     step(() => {
       removeAbandoned(path)
-      reserveFile(temporary, layout.sizeBytes)
+      createFile(temporary, layout.sizeBytes)
     }),
     Effect.fnUntraced(function* () {
       for (const [block, offset] of layout.offsets.entries()) {
@@ -179,21 +178,14 @@ const isRunning = (pid: number): boolean => {
   }
 }
 
-const reserveFile = (path: string, sizeBytes: number): void => {
+const createFile = (path: string, sizeBytes: number): void => {
   const directory = dirname(path)
   mkdirSync(directory, { recursive: true })
-  // Asked beforehand: the native library writes through a mapping, where a full disk is a signal and not an error.
+  // Asked beforehand: writing until the disk is full would be in everybody's way.
   const { bavail, bsize } = statfsSync(directory)
   if (bavail * bsize < sizeBytes) throw new Error(`it needs ${sizeBytes} bytes, ${bavail * bsize} are free`)
-  const file = openSync(path, "wx")
-  try {
-    ftruncateSync(file, sizeBytes)
-  } catch (cause) {
-    rmSync(path, { force: true })
-    throw cause
-  } finally {
-    closeSync(file)
-  }
+  // Empty: it grows as the native library writes, where a file too large for this process is an error. Here it would be a deadly signal.
+  closeSync(openSync(path, "wx"))
 }
 
 const repackBlock = ({ cpu, files, model }: RepackContext, block: number, path: string, offset: number): void => {

@@ -35,8 +35,8 @@ export const layOutRepacked = (seal: string, matrixBytes: ReadonlyArray<number |
   let sizeBytes = header.length
   const offsets = matrixBytes.map((bytes) => {
     if (bytes === undefined) return undefined
-    const offset = sizeBytes
-    sizeBytes = align(offset + bytes)
+    const offset = align(sizeBytes)
+    sizeBytes = offset + bytes
     return offset
   })
   const view = new DataView(header.buffer)

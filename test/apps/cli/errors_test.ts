@@ -25,6 +25,7 @@ const header = (tensorCount: bigint, metadataCount: bigint): Uint8Array => {
 const writeFiles = async (): Promise<void> => {
   const whole = readFileSync(model)
   writeFileSync(file("truncated.gguf"), whole.subarray(0, whole.length / 2))
+  writeFileSync(file("never_repacked.gguf"), whole)
   writeFileSync(file("cut_in_header.gguf"), whole.subarray(0, 1000))
   writeFileSync(file("magic.gguf"), "PK\u0003\u0004 this is a zip file")
   writeFileSync(file("empty.gguf"), "")
@@ -41,10 +42,16 @@ const writeFiles = async (): Promise<void> => {
   await Effect.runPromise(writeTinyModel(file("tiny.gguf"), { family: "llama", seed: 1 }))
 }
 
-/** An argument with a byte that is no UTF-8, as a shell passes it on. */
-const runWithBrokenArgument = async (): Promise<CliResult> => {
-  const script = `exec "$0" apps/cli/main.ts generate "$1" "$(printf 'caf\\351')"`
-  const child = Bun.spawn(["sh", "-c", script, process.execPath, model], { stdout: "pipe", stderr: "pipe" })
+const runInShell = async (
+  script: string,
+  path: string,
+  environment: Readonly<Record<string, string>> = {}
+): Promise<CliResult> => {
+  const child = Bun.spawn(["sh", "-c", script, process.execPath, path], {
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, ...environment }
+  })
   const [stdout, stderr, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
@@ -52,6 +59,15 @@ const runWithBrokenArgument = async (): Promise<CliResult> => {
   ])
   return { stdout, stderr, code }
 }
+
+/** An argument with a byte that is no UTF-8, as a shell passes it on. */
+const runWithBrokenArgument = () => runInShell(`exec "$0" apps/cli/main.ts generate "$1" "$(printf 'caf\\351')"`, model)
+
+/** A process that may write files of half a megabyte or one, depending on the shell. */
+const runWithFileLimit = () =>
+  runInShell(`ulimit -f 1024; exec "$0" apps/cli/main.ts generate "$1" Hello`, file("never_repacked.gguf"), {
+    XDG_CACHE_HOME: file("cache")
+  })
 
 const generate = (name: string, ...rest: ReadonlyArray<string>) => [
   "generate",
@@ -195,6 +211,7 @@ const cases: ReadonlyArray<{
 
 let results: ReadonlyMap<string, CliResult>
 let brokenArgument: CliResult
+let fileLimit: CliResult
 
 beforeAll(async () => {
   await Effect.runPromise(locateLibrary())
@@ -203,6 +220,7 @@ beforeAll(async () => {
   await writeFiles()
   results = await runAll(cases.map(({ what, args, stdin }) => [what, () => runCli(args, stdin)] as const))
   brokenArgument = await runWithBrokenArgument()
+  fileLimit = await runWithFileLimit()
 }, 600_000)
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -223,6 +241,11 @@ describe("powerinfer", () => {
     expect(brokenArgument.code).toBe(7)
   })
 
+  test.skipIf(process.platform !== "linux")("ends with 5, not by a signal, where files may not get that large", () => {
+    expect(fileLimit.stderr).toMatch(/can be kept nowhere: .*File too large; .*File too large; free space there/)
+    expect(fileLimit.code).toBe(5)
+  })
+
   test("ends with 9 when POWERINFER_LIBRARY names no file", async () => {
     const { code, stderr } = await runCli(["devices"], "", { POWERINFER_LIBRARY: file("none.so") })
     expect(stderr).toMatch(/none\.so: POWERINFER_LIBRARY names it/)
@@ -238,6 +261,6 @@ describe("powerinfer", () => {
   }, 60_000)
 
   test("leaves no temporary file behind", () => {
-    expect(readdirSync(folder).filter((name) => !/\.(gguf|down_by_neuron)$/.test(name))).toEqual([])
+    expect(readdirSync(folder).filter((name) => !/^cache$|\.(gguf|down_by_neuron)$/.test(name))).toEqual([])
   })
 })
