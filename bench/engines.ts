@@ -77,7 +77,8 @@ const cpuFlags = {
   placement: undefined,
   backend: [],
   isa: undefined,
-  weights: undefined
+  weights: undefined,
+  repack: undefined
 } as const
 
 /** Loads the model into the peer. Fails if it does not know the model. */

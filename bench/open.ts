@@ -52,7 +52,8 @@ const cpuFlags = {
   placement: undefined,
   backend: [],
   isa: undefined,
-  weights: undefined
+  weights: undefined,
+  repack: undefined
 } as const
 
 /** Source: proc_pid_status(5). */

@@ -47,19 +47,20 @@ export const openFlaggedEngine = Effect.fnUntraced(function* (model: string, fla
 
 const isCpu = ({ name }: PluginUse) => name === "cpu"
 
-/** `--threads`, `--isa` and `--weights` are options of our cpu backend under names of their own; what it is given in its own list wins. */
+/** `--threads`, `--isa`, `--weights` and `--no-repack` are options of our cpu backend under names of their own; what it is given in its own list wins. */
 const backendsOf = Effect.fnUntraced(function* (flags: EngineFlags) {
-  const { threads, isa, weights } = flags
+  const { threads, isa, weights, repack } = flags
   const cpuOptions = {
     ...(threads !== undefined && { threads }),
     ...(isa !== undefined && { isa }),
-    ...(weights !== undefined && { weights })
+    ...(weights !== undefined && { weights }),
+    ...(repack !== undefined && { repack })
   }
   const named = flags.backend.length > 0 ? flags.backend : ["cpu"]
   const backends = yield* Effect.forEach(named, (text) => findPlugin("backend", text))
   if (Object.keys(cpuOptions).length > 0 && !backends.some(isCpu)) {
     return yield* new InvalidUsage({
-      reason: "--threads, --isa and --weights are for the cpu backend, which --backend does not name"
+      reason: "--threads, --isa, --weights and --no-repack are for the cpu backend, which --backend does not name"
     })
   }
   return backends.map((backend): PluginUse<"backend"> =>

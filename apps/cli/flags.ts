@@ -82,6 +82,13 @@ export const engineFlags = {
         "Where the cpu backend reads weights: resident copies them into memory first, which decodes faster; mapped reads the file in place, which starts at once; absent: resident"
       )
     )
+  ),
+  repack: optional(
+    Flag.Boolean("repack").pipe(
+      Flag.withDescription(
+        "--no-repack: the cpu backend writes no MODEL.down_by_neuron, and refuses predictors that need it where it is missing"
+      )
+    )
   )
 }
 
@@ -96,6 +103,7 @@ export interface EngineFlags {
   readonly backend: ReadonlyArray<string>
   readonly isa: string | undefined
   readonly weights: "resident" | "mapped" | undefined
+  readonly repack: boolean | undefined
 }
 
 /** How text is drawn. Ranges and defaults are the engine's (`SamplerOptions`), which names them when one is broken. */

@@ -54,7 +54,10 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
 
   yield* bindTensors(cpu, handle, model, files)
   if (repacked !== undefined) {
-    const path = yield* findOrMakeRepacked({ cpu, model, files, announce: context.announce }, repacked)
+    const path = yield* findOrMakeRepacked(
+      { cpu, model, files, announce: context.announce, make: options.repack },
+      repacked
+    )
     yield* bindRepacked(cpu, handle, model, repacked, yield* mapFile(cpu, path))
   }
   if (options.weights === "resident") {

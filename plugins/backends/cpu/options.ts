@@ -17,6 +17,8 @@ export const CpuOptions = Schema.Struct({
   weights: Schema.Literals(["resident", "mapped"]).pipe(
     Schema.withDecodingDefaultTypeKey(Effect.succeed("resident" as const))
   ),
+  /** May a missing `<model>.down_by_neuron` be made? If not, a run that names neurons is refused where there is none; one that is there is used. */
+  repack: Schema.Boolean.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(true))),
   /** Bytes that weights, workspace and KV caches may take together; by default what the machine has available when the model is opened. */
   memoryLimitBytes: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)))
 })

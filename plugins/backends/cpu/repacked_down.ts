@@ -29,6 +29,8 @@ export interface RepackContext {
   /** [file_count], native handles of `model.gguf.files`. */
   readonly files: ReadonlyArray<number>
   readonly announce: (line: string) => void
+  /** False: nothing is written, and a file that is missing is refused. */
+  readonly make: boolean
 }
 
 /** Computes where each block's `down` by neuron lies in the file; undefined if the model stores all of them by neuron already. */
@@ -72,7 +74,7 @@ const sealOf = (model: Model): string => {
  *
  * - returns  its path
  * - cost     a read of every `down` and a write of as many bytes, once per model
- * - fails    with `BackendFailure` if neither place can be written
+ * - fails    with `BackendFailure` if neither place can be written, or it would have to be made and must not be
  */
 export const findOrMakeRepacked = Effect.fnUntraced(function* (
   context: RepackContext,
@@ -83,6 +85,11 @@ export const findOrMakeRepacked = Effect.fnUntraced(function* (
   const ready = states.indexOf("ready")
   if (ready !== -1) return places[ready]!.path
 
+  if (!context.make) {
+    return yield* backendFailure(
+      `the predictor needs ffn_down by neuron, ${places[0]!.path} is not there or not this model's, and repack is off; run with the predictor every_neuron, or let it be made: ${(layout.sizeBytes / 1e6).toFixed(1)} MB, once`
+    )
+  }
   const refusals: Array<string> = []
   for (const [index, { path, words }] of places.entries()) {
     if (states[index] === "stale") {

@@ -101,7 +101,7 @@ const cases: ReadonlyArray<{
     what: "a flag of a backend that is not used",
     args: generate(model, "--isa", "scalar", "--backend", "reference"),
     code: 2,
-    says: /--isa and --weights are for the cpu backend/
+    says: /--isa, --weights and --no-repack are for the cpu backend/
   },
   {
     what: "a token the model does not have",
@@ -169,6 +169,12 @@ const cases: ReadonlyArray<{
     args: generate(model, "--backend", "cpu:memoryLimitBytes=1000000"),
     code: 6,
     says: /weights.* it needs 0\.02 GiB/
+  },
+  {
+    what: "a predictor that needs what --no-repack forbids",
+    args: generate(file("never_repacked.gguf"), "--no-repack"),
+    code: 5,
+    says: /never_repacked\.gguf\.down_by_neuron is not there .* run with the predictor every_neuron/
   },
   {
     what: "a prompt longer than the context",

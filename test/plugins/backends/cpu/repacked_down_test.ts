@@ -45,10 +45,14 @@ afterAll(() => {
   else process.env["XDG_CACHE_HOME"] = cacheHome
 })
 
-const open = () =>
+const open = (options: { readonly repack?: boolean } = {}) =>
   Effect.scoped(
     Effect.asVoid(
-      openOnCpu(path, { threads: 1 }, { sparse: true, announce: (line: string) => void announced.push(line) })
+      openOnCpu(
+        path,
+        { threads: 1, ...options },
+        { sparse: true, announce: (line: string) => void announced.push(line) }
+      )
     )
   )
 const beside = () => readdirSync(dirname(path)).sort()
@@ -79,6 +83,29 @@ describe("down by neuron", () => {
   test("is not made for a run that names no neurons", async () => {
     await Effect.runPromise(Effect.scoped(openOnCpu(path, { threads: 1 }, { sparse: false })))
     expect(beside()).toEqual(["model.gguf"])
+  })
+
+  test("is not made where repack is off: the run is refused with its size, and the ways out", async () => {
+    const failure = await Effect.runPromise(Effect.flip(open({ repack: false })))
+    expect(failure._tag).toBe("BackendFailure")
+    expect(failure.message).toContain(`${repacked} is not there or not this model's, and repack is off`)
+    expect(failure.message).toContain(`every_neuron, or let it be made: ${(sound.length / 1e6).toFixed(1)} MB, once`)
+    expect(beside()).toEqual(["model.gguf"])
+    expect(readdirSync(cache)).toEqual([])
+    expect(announced).toEqual([])
+  })
+  test("is left as it is where repack is off and it belongs to another model", async () => {
+    const other = sound.slice()
+    other[24]! ^= 1
+    writeFileSync(repacked, other)
+    const failure = await Effect.runPromise(Effect.flip(open({ repack: false })))
+    expect(failure._tag).toBe("BackendFailure")
+    expect(readFileSync(repacked).equals(other)).toBe(true)
+  })
+  test("is used where repack is off and it is there", async () => {
+    writeFileSync(repacked, sound)
+    await Effect.runPromise(open({ repack: false }))
+    expect(announced).toEqual([])
   })
 
   const damages: ReadonlyArray<{ name: string; damage: (bytes: Uint8Array) => void }> = [
