@@ -20,11 +20,13 @@ export class BackendFailure extends Schema.TaggedError<BackendFailure>()("Backen
 export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotEnoughMemory", {
   purpose: Schema.String,
   neededBytes: Schema.Number,
-  availableBytes: Schema.Number
+  availableBytes: Schema.Number,
+  /** What the caller can do, where it is not what helps everywhere. */
+  remedy: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
     const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`
-    return `Cannot allocate ${this.purpose}: it needs ${gib(this.neededBytes)}, ${gib(this.availableBytes)} are available; lower --ctx or choose a smaller model`
+    return `Cannot allocate ${this.purpose}: it needs ${gib(this.neededBytes)}, ${gib(this.availableBytes)} are available; ${this.remedy ?? "lower --ctx or choose a smaller model"}`
   }
 }
 

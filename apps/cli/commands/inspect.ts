@@ -57,7 +57,8 @@ const inspectGguf = Effect.fnUntraced(function* (gguf: Gguf, input: InspectInput
     const { total_bytes: neededBytes } = findings.memory
     const availableBytes = machine.success.memoryAvailableBytes
     if (neededBytes > availableBytes) {
-      obstacles.push(new NotEnoughMemory({ purpose: "the model", neededBytes, availableBytes }).message)
+      const remedy = "lower --ctx, choose a smaller model or leave the weights in their file with --weights mapped"
+      obstacles.push(new NotEnoughMemory({ purpose: "the model", neededBytes, availableBytes, remedy }).message)
     }
   }
   return {

@@ -7,6 +7,6 @@ export const backendFailure = (reason: string) => new BackendFailure({ backend: 
 /** Memory that the system refused after all, or whatever else went wrong, in the library's words. */
 export const openFailure = (
   failed: NativeCallFailed,
-  wanted: { readonly purpose: string; readonly neededBytes: number; readonly availableBytes: number }
+  wanted: ConstructorParameters<typeof NotEnoughMemory>[0]
 ): BackendFailure | NotEnoughMemory =>
   failed.status === Status.outOfMemory ? new NotEnoughMemory(wanted) : backendFailure(failed.reason)

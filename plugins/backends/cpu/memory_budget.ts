@@ -5,7 +5,12 @@ import { NotEnoughMemory } from "@powerinfer/core"
 /** Bytes that one device may use. What is reserved is given back when its scope closes. */
 export interface MemoryBudget {
   readonly availableBytes: () => number
-  readonly reserve: (purpose: string, neededBytes: number) => Effect.Effect<void, NotEnoughMemory, Scope.Scope>
+  /** `remedy`: what the caller can do if it does not fit, where that is not what helps everywhere. */
+  readonly reserve: (
+    purpose: string,
+    neededBytes: number,
+    remedy?: string
+  ) => Effect.Effect<void, NotEnoughMemory, Scope.Scope>
 }
 
 /**
@@ -15,12 +20,13 @@ export interface MemoryBudget {
 export const openMemoryBudget = (limitBytes: number): MemoryBudget => {
   let reservedBytes = 0
   const availableBytes = () => Math.max(0, limitBytes - reservedBytes)
-  const reserve = (purpose: string, neededBytes: number) =>
+  const reserve: MemoryBudget["reserve"] = (purpose, neededBytes, remedy) =>
     Effect.asVoid(
       Effect.acquireRelease(
         Effect.suspend(() => {
           if (neededBytes > availableBytes()) {
-            return Effect.fail(new NotEnoughMemory({ purpose, neededBytes, availableBytes: availableBytes() }))
+            const wanted = { purpose, neededBytes, availableBytes: availableBytes() }
+            return Effect.fail(new NotEnoughMemory({ ...wanted, ...(remedy !== undefined && { remedy }) }))
           }
           reservedBytes += neededBytes
           return Effect.void

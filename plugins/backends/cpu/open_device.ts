@@ -20,7 +20,7 @@ import { nativeShape } from "./native_shape.ts"
 import type { CpuOptions } from "./options.ts"
 import { findOrMakeRepacked, planRepackedDown } from "./repacked_down.ts"
 import type { RepackedLayout } from "./repacked_file.ts"
-import { keepWeightsResident } from "./resident.ts"
+import { keepWeightsResident, readInPlace } from "./resident.ts"
 import { Role, roleBindings } from "./roles.ts"
 
 /** POWERINFER_CACHE_x */
@@ -38,13 +38,21 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
   if (biased !== -1) return yield* backendFailure(`block ${biased} has a bias on its gate, which no kernel adds`)
 
   const cpu = yield* openCpu(options)
-  const budget = openMemoryBudget(options.memoryLimitBytes ?? readMachineFrom(cpu.native).memoryAvailableBytes)
+  const { memoryAvailableBytes } = readMachineFrom(cpu.native)
+  const budget = openMemoryBudget(options.memoryLimitBytes ?? memoryAvailableBytes)
   const repacked = context.sparse ? yield* planRepackedDown(cpu, model) : undefined
-  const modelBytes = bytesBesidesCaches(model, rowCountMax) + (repacked?.sizeBytes ?? 0)
-  yield* budget.reserve("weights and workspace", modelBytes)
+  const estimate = estimateMemory(model, { contextLength: 0, cacheType: "f16", rowCountMax, sparse: false })
+  const weightBytes = estimate.weightBytes + (repacked?.sizeBytes ?? 0)
+  const workspaceBytes = estimate.totalBytes - estimate.weightBytes
+  if (options.weights === "resident") {
+    yield* budget.reserve("weights and workspace", weightBytes + workspaceBytes, readInPlace)
+  } else {
+    if (weightBytes > memoryAvailableBytes) context.announce(overflow(weightBytes, memoryAvailableBytes))
+    yield* budget.reserve("the workspace", workspaceBytes)
+  }
 
   const files = yield* Effect.forEach(model.gguf.files, ({ path }) => mapFile(cpu, path))
-  const wanted = { purpose: "the workspace", neededBytes: modelBytes, availableBytes: budget.availableBytes() }
+  const wanted = { purpose: "the workspace", neededBytes: workspaceBytes, availableBytes: budget.availableBytes() }
   const handle = yield* openHandle(
     cpu.native,
     "powerinfer_model_open",
@@ -62,7 +70,7 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
   }
   if (options.weights === "resident") {
     const repackedBytes = repacked?.matrixBytes ?? []
-    yield* keepWeightsResident({ cpu, handle, device: context, repackedBytes, availableBytes: budget.availableBytes() })
+    yield* keepWeightsResident({ cpu, handle, device: context, repackedBytes })
   }
   yield* setRope(cpu, handle, model)
   const { failed, symbols } = cpu.native
@@ -75,8 +83,8 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
   return device
 })
 
-const bytesBesidesCaches = (model: Model, rowCountMax: number): number =>
-  estimateMemory(model, { contextLength: 0, cacheType: "f16", rowCountMax, sparse: false }).totalBytes
+const overflow = (weightBytes: number, availableBytes: number): string =>
+  `${(weightBytes / 1e9).toFixed(2)} GB of weights do not fit in the ${(availableBytes / 1e9).toFixed(2)} GB of memory that are available: they will be read from the disk again and again`
 
 const cacheBytes = (model: Model, contextLength: number, cacheType: CacheType): number =>
   estimateMemory(model, { contextLength, cacheType, rowCountMax: 0, sparse: false }).cacheBytes

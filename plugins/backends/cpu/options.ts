@@ -19,7 +19,10 @@ export const CpuOptions = Schema.Struct({
   ),
   /** May a missing `<model>.down_by_neuron` be made? If not, a run that names neurons is refused where there is none; one that is there is used. */
   repack: Schema.Boolean.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(true))),
-  /** Bytes that weights, workspace and KV caches may take together; by default what the machine has available when the model is opened. */
+  /**
+   * Bytes that resident weights, workspace and KV caches may take together; by default what the machine has available when the model is opened.
+   * Mapped weights do not count: where memory is short, the system drops them and reads them again.
+   */
   memoryLimitBytes: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)))
 })
 

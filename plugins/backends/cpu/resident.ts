@@ -1,5 +1,5 @@
 // Which weights are copied into memory, and in which layout?
-import type { BackendFailure, DeviceContext, NotEnoughMemory } from "@powerinfer/core"
+import { type BackendFailure, type DeviceContext, NotEnoughMemory, readMachineFrom } from "@powerinfer/core"
 import { Effect } from "effect"
 import type { Cpu } from "./cpu.ts"
 import { openFailure } from "./failures.ts"
@@ -7,6 +7,9 @@ import { Role, roleBindings } from "./roles.ts"
 
 /** POWERINFER_RESIDENT_x */
 const Layout = { rows: 0, panels: 1 } as const
+
+/** What helps where the copies do not fit. */
+export const readInPlace = "read the weights in place with --weights mapped, or choose a smaller model"
 
 /** Less than this is copied without a word. */
 const worthAWordBytes = 2 ** 28
@@ -18,7 +21,6 @@ export interface ResidentContext {
   readonly device: Pick<DeviceContext, "model" | "sparse" | "candidates" | "announce">
   /** Bytes of each block's repacked `down`, where it has one. */
   readonly repackedBytes: ReadonlyArray<number | undefined>
-  readonly availableBytes: number
 }
 
 interface ResidentMatrix {
@@ -33,7 +35,8 @@ interface ResidentMatrix {
  *
  * - layout  panels of eight rows for what is read whole; rows for what a sparse run reads neuron by neuron
  * - cost    a read and a write of the weights; the pages of the mapping are given back as they are copied
- * - fails   with `NotEnoughMemory` if the system gives no memory
+ * - fails   with `NotEnoughMemory` if they do not all fit in what the machine has available now, whatever limit was set: before anything is
+ *           copied, because a machine that runs out of memory ends processes, this one or another
  */
 export const keepWeightsResident = Effect.fnUntraced(function* (
   context: ResidentContext
@@ -41,17 +44,21 @@ export const keepWeightsResident = Effect.fnUntraced(function* (
   const { native } = context.cpu
   const matrices = residentMatrices(context)
   const totalBytes = matrices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  const wanted = (neededBytes: number) => ({
+    purpose: "a copy of the weights",
+    neededBytes,
+    availableBytes: readMachineFrom(native).memoryAvailableBytes,
+    remedy: readInPlace
+  })
+  const all = wanted(totalBytes)
+  if (totalBytes > all.availableBytes) return yield* new NotEnoughMemory(all)
   if (totalBytes >= worthAWordBytes) {
     context.device.announce(`copying ${(totalBytes / 1e9).toFixed(2)} GB of weights into memory`)
   }
   for (const { role, block, layout, sizeBytes } of matrices) {
     const status = native.symbols.powerinfer_model_make_resident(context.handle, role, block, layout)
     if (status < 0) {
-      return yield* openFailure(native.failed("powerinfer_model_make_resident", status), {
-        purpose: "a copy of the weights",
-        neededBytes: sizeBytes,
-        availableBytes: context.availableBytes
-      })
+      return yield* openFailure(native.failed("powerinfer_model_make_resident", status), wanted(sizeBytes))
     }
     // Lets an interruption in: the calls between are long.
     yield* Effect.yieldNow

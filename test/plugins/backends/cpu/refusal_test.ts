@@ -16,8 +16,8 @@ afterEach(() => {
 
 type Statuses = { readonly [Name in keyof typeof cpuSymbols]?: number }
 
-/** Makes every function return 0, or its status of `statuses`, on a machine of 2 GB that runs only scalar code. */
-const useLibrary = (name: string, statuses: Statuses): void => {
+/** Makes every function return 0, or its status of `statuses`, on a machine of 2 GB, all or some of it available, that runs only scalar code. */
+const useLibrary = (name: string, statuses: Statuses, availableBytes = 2e9): void => {
   const functions = Object.keys(cpuSymbols)
     .filter((symbol) => symbol !== "powerinfer_machine_read")
     .map((symbol) => `int ${symbol}(void) { return ${statuses[symbol as keyof Statuses] ?? 0}; }`)
@@ -32,7 +32,7 @@ uint32_t powerinfer_last_error(char* text, uint32_t capacity) {
   memcpy(text, words, strlen(words));
   return strlen(words);
 }
-int powerinfer_machine_read(struct machine* m) { m->isa_mask = 1 << 1; m->core_count = 3; m->memory = m->available = 2e9; return 0; }
+int powerinfer_machine_read(struct machine* m) { m->isa_mask = 1 << 1; m->core_count = 3; m->memory = 2e9; m->available = ${availableBytes}; return 0; }
 ${functions.join("\n")}`
   process.env["POWERINFER_LIBRARY"] = compileLibrary(directory, name, source)
 }
@@ -67,6 +67,28 @@ describe.skipIf(compiler === null)("the CPU backend", () => {
       _tag: "NotEnoughMemory",
       purpose: "a KV cache of 16 positions"
     })
+  })
+  test("turns OUT_OF_MEMORY of a copy of weights into NotEnoughMemory that names --weights mapped", async () => {
+    useLibrary("copy_memory", { powerinfer_model_make_resident: -4 })
+    const failure = await failureOf(reluModel)
+    expect(failure).toMatchObject({ _tag: "NotEnoughMemory", purpose: "a copy of the weights", availableBytes: 2e9 })
+    expect(failure.message).toContain("--weights mapped")
+  })
+  test("copies no weights that do not all fit in the memory that is available, whatever the limit", async () => {
+    useLibrary("little_memory", { powerinfer_model_make_resident: -1 }, 5e6)
+    const failure = await failureOf(reluModel, { memoryLimitBytes: 1e12 })
+    expect(failure).toMatchObject({ _tag: "NotEnoughMemory", purpose: "a copy of the weights", availableBytes: 5e6 })
+    expect(failure.message).toContain("--weights mapped")
+  })
+  test("refuses resident weights that do not fit, and maps them with a word about it", async () => {
+    useLibrary("little_memory_mapped", {}, 5e6)
+    const failure = await failureOf(reluModel)
+    expect(failure).toMatchObject({ _tag: "NotEnoughMemory", purpose: "weights and workspace", availableBytes: 5e6 })
+    expect(failure.message).toContain("--weights mapped")
+    const announced: Array<string> = []
+    const opened = openOnCpu(reluModel, { weights: "mapped" }, { announce: (line) => void announced.push(line) })
+    await Effect.runPromise(Effect.scoped(Effect.asVoid(opened)))
+    expect(announced).toEqual([expect.stringMatching(/^0\.0\d GB of weights do not fit in the 0\.01 GB .* available/)])
   })
   test.each([
     "powerinfer_cpu_open",
