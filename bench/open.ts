@@ -31,6 +31,7 @@ const Opened = Schema.Struct({
 interface OpenOptions {
   readonly threads: number
   readonly predictor: string
+  readonly weights: "resident" | "mapped"
   readonly ctx: number
   readonly tokens: number
 }
@@ -52,7 +53,6 @@ const cpuFlags = {
   placement: undefined,
   backend: [],
   isa: undefined,
-  weights: undefined,
   repack: undefined
 } as const
 
@@ -63,10 +63,10 @@ export const residentMemory = (status: string) => {
 }
 
 /** The same in a process of its own. */
-const openApart = (file: string, { threads, predictor, ctx, tokens }: OpenOptions) =>
+const openApart = (file: string, { threads, predictor, weights, ctx, tokens }: OpenOptions) =>
   Effect.callback<string>((resume) => {
     const numbers = ["--threads", String(threads), "--ctx", String(ctx), "--tokens", String(tokens)]
-    const args = [import.meta.filename, file, "--here", "--predictor", predictor, ...numbers]
+    const args = [import.meta.filename, file, "--here", "--predictor", predictor, "--weights", weights, ...numbers]
     const child = execFile(process.execPath, args, (error, stdout, stderr) => {
       resume(error ? Effect.die(new Error(`A process that opens ${file} failed: ${stderr}`)) : Effect.succeed(stdout))
     })
@@ -128,6 +128,10 @@ const command = Command.make(
       Flag.withDescription("Absent: every_neuron, which repacks nothing"),
       Flag.withDefault("every_neuron")
     ),
+    weights: Flag.Literals("weights", ["resident", "mapped"]).pipe(
+      Flag.withDescription("Absent: resident, which copies them when the model is opened"),
+      Flag.withDefault("resident" as const)
+    ),
     ctx: Flag.Int("ctx").pipe(
       Flag.withSchema(positive),
       Flag.withDescription("Tokens of the session; absent: 512"),
@@ -151,10 +155,10 @@ const command = Command.make(
     const runs = yield* withProgress("Measuring", () =>
       Effect.forEach(files, (file) => measureFile(file, options, repetitions))
     )
-    const { threads, predictor, ctx, tokens } = options
-    const settings = { threads, predictor, ctx, tokens, repetitions }
+    const { threads, predictor, weights, ctx, tokens } = options
+    const settings = { threads, predictor, weights, ctx, tokens, repetitions }
     const markdown = [
-      `${machine.cpu}, ${machine.cores} cores, commit ${machine.commit}; ${predictor}, ${threads} threads, a session of ${ctx}, ${tokens} tokens generated; medians of ${repetitions} processes`,
+      `${machine.cpu}, ${machine.cores} cores, commit ${machine.commit}; ${predictor}, weights ${weights}, ${threads} threads, a session of ${ctx}, ${tokens} tokens generated; medians of ${repetitions} processes`,
       "",
       markdownTable([titles, ...runs.map(cells)])
     ].join("\n")
