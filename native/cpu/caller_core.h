@@ -7,7 +7,7 @@ namespace powerinfer {
 
 // A scheduler that is short of cores puts a waking worker on the caller's core as readily as on any other, and leaves it there: two threads on
 // one core, and another process alone on the second. Told to keep off, the worker shares its core with that process and the caller has its own.
-// On two cores with one busy process, decode with two threads was slower than with one; now it is a sixth faster (docs/measurements.md).
+// On two cores with one busy process, decode with two threads was slower than with one; now it is a tenth faster (docs/measurements.md).
 class CallerCore {
  public:
   // To be called by the caller before each loop: some 20 ns, and one system call a worker after the caller has moved. Threads are restricted
