@@ -110,7 +110,7 @@ bool has_kernel(const Kernels& kernels, uint32_t role, uint32_t type) {
 // A repacked matrix has rows only where repacking was a plain transposition.
 uint64_t repacked_row_bytes(uint32_t type, uint32_t hidden_width) {
   const RepackedLayout layout = repacked_layout(type, hidden_width);
-  return layout.group_neurons == 1 ? layout.code_row_bytes : 0;
+  return layout.block_neurons == 1 ? layout.code_row_bytes : 0;
 }
 
 }  // namespace

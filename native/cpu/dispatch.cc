@@ -32,16 +32,19 @@ struct TypeRow {
    ISAS(accumulate_float_scalar<E>, accumulate_float_avx2<E>, accumulate_float_avx512<E>, accumulate_float_avx512<E>), \
    ISAS(accumulate_float_scalar<E>, accumulate_float_avx2<E>, accumulate_float_avx512<E>, accumulate_float_avx512<E>)}
 
-#define BLOCKS(type, B, form, matmul) \
+#define BLOCKS(type, B, form, matmul, repacked) \
   {type, B::kWeights, sizeof(B), form, dequantize_blocks<B>, matmul, \
    ISAS(accumulate_dequantized_scalar<B>, accumulate_dequantized_avx2<B>, accumulate_dequantized_avx2<B>, accumulate_dequantized_avx2<B>), \
-   ISAS(accumulate_repacked_scalar<B>,    accumulate_repacked_avx2<B>,    accumulate_repacked_avx512<B>,  accumulate_repacked_avx512<B>)}
+   repacked}
 
 // These multiply codes: without VNNI, 512-bit registers gain nothing over AVX2 there.
-#define CODED(type, B, form) BLOCKS(type, B, form, ISAS(matmul_codes_scalar<B>, matmul_codes_avx2<B>, matmul_codes_avx2<B>, matmul_codes_vnni<B>))
+#define CODED(type, B, form) \
+  BLOCKS(type, B, form, ISAS(matmul_codes_scalar<B>, matmul_codes_avx2<B>, matmul_codes_avx2<B>, matmul_codes_vnni<B>), \
+         ISAS(accumulate_codes_scalar<B>, accumulate_codes_avx2<B>, accumulate_codes_avx2<B>, accumulate_codes_avx2<B>))
 // These have no kernel of their own: decoded block by block.
 #define DECODED(type, B) \
-  BLOCKS(type, B, Form::kValues, ISAS(matmul_dequantized_scalar<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>))
+  BLOCKS(type, B, Form::kValues, ISAS(matmul_dequantized_scalar<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>), \
+         ISAS(accumulate_repacked_scalar<B>, accumulate_repacked_avx2<B>, accumulate_repacked_avx2<B>, accumulate_repacked_avx2<B>))
 
 const TypeRow kTypes[] = {
     PLAIN(F32, ElementF32),

@@ -19,16 +19,6 @@ void activate(const Model& model, const Block& b, const float* gated, float* act
   });
 }
 
-void down_by_rows(Model& model, const Matrix& down, uint32_t row_count, float* partial) {
-  const Workspace& w = model.workspace;
-  const uint32_t width = model.shape.hidden_width;
-  const Rows x = rows_of(w.activation.get(), down.width, row_count, down.width, w.activation_codes);
-  for_each_row_chunk(*model.cpu, {&down}, [&](uint32_t, uint32_t first, uint32_t count) {
-    multiply(model.cpu->kernels, down, nullptr, first, count, x, partial, width);
-  });
-  count_weights(model.counters, down, down.rows);
-}
-
 }  // namespace
 
 void activate_neurons(Model& model, uint32_t block, const float* hidden, uint32_t row_count, float* activation, const Codes* codes) {
@@ -39,7 +29,7 @@ void activate_neurons(Model& model, uint32_t block, const float* hidden, uint32_
   const uint32_t width = model.shape.hidden_width;
   const uint32_t ffn_width = model.shape.ffn_width;
   const bool gated = model.shape.gated;
-  const Forms down_forms(kernels, {&b.down});
+  const Forms down_forms(kernels, {&b.down, &b.down_repacked});
 
   if (const Forms forms(kernels, {&b.gate, &b.up}); forms.any()) {
     for_each_row(cpu, row_count, [&](uint32_t row) {
@@ -65,6 +55,16 @@ void activate_neurons(Model& model, uint32_t block, const float* hidden, uint32_
   count_weights(model.counters, b.up, ffn_width);
 }
 
+void multiply_down(Model& model, const Matrix& down, uint32_t row_count, float* partial) {
+  const Workspace& w = model.workspace;
+  const uint32_t width = model.shape.hidden_width;
+  const Rows x = rows_of(w.activation.get(), down.width, row_count, down.width, w.activation_codes);
+  for_each_row_chunk(*model.cpu, {&down}, [&](uint32_t, uint32_t first, uint32_t count) {
+    multiply(model.cpu->kernels, down, nullptr, first, count, x, partial, width);
+  });
+  count_weights(model.counters, down, down.rows);
+}
+
 void ffn_dense(Model& model, uint32_t block, const Ffn& ffn) {
   const Workspace& w = model.workspace;
   const Block& b = model.blocks[block];
@@ -75,7 +75,7 @@ void ffn_dense(Model& model, uint32_t block, const Ffn& ffn) {
   activate_neurons(model, block, ffn.hidden, ffn.row_count, w.activation.get(), &w.activation_codes);
   clock.charge(POWERINFER_STAGE_GATE_UP);
   if (b.down.bound()) {
-    down_by_rows(model, b.down, ffn.row_count, ffn.partial);
+    multiply_down(model, b.down, ffn.row_count, ffn.partial);
   } else {
     for (uint32_t n = 0; n < ffn_width; ++n) w.neurons[n] = n;
     add_neurons(model, block, ffn_width, ffn.row_count, ffn.partial);

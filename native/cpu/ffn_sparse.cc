@@ -2,6 +2,7 @@
 //
 // Chunks of 64 neurons run the whole first half on their own; a serial pass of a few hundred entries joins what they found, in ascending
 // order, so the result does not depend on which thread took which chunk.
+#include <algorithm>
 #include <cstring>
 
 #include "activation.h"
@@ -14,6 +15,8 @@ namespace powerinfer {
 namespace {
 
 constexpr uint32_t kChunkNeurons = 64;
+// From this share of the neurons on, all of `down` is read faster than a part of it (docs/measurements.md).
+constexpr double kDenseDownShare = 0.25;
 
 // The first half of a sparse FFN, for one chunk of neurons after the other.
 struct Search {
@@ -21,6 +24,7 @@ struct Search {
   const Block& block;
   const Ffn& ffn;
   const Rows x;  // the input, f32[row_count, hidden_width]
+  const Forms down_forms;
 
   const uint32_t ffn_width = model.shape.ffn_width;
   const uint32_t mask_words = (ffn_width + 31) / 32;
@@ -91,10 +95,12 @@ struct Search {
 
   void run(uint32_t chunk) const {
     const Workspace& w = model.workspace;
-    const uint32_t first = chunk * kChunkNeurons;
+    const uint32_t first = chunk * kChunkNeurons, end = std::min(first + kChunkNeurons, ffn_width);
     uint32_t* const neurons = &w.found_neurons[first];
     SparseChunk found{};
-    found.candidate_count = candidates(first, std::min(first + kChunkNeurons, ffn_width), neurons);
+    found.candidate_count = candidates(first, end, neurons);
+    // Codes are made of all neurons that share a scale: those that nobody computes are zero.
+    for (uint32_t row = 0; down_forms.any() && row < ffn.row_count; ++row) std::fill(&activation(row, first), &activation(row, first) + (end - first), 0.0f);
     found.confirmed_count = found.candidate_count;
     if (model.shape.gated) {
       compute_gate(neurons, found.candidate_count);
@@ -102,6 +108,9 @@ struct Search {
     }
     compute_up(neurons, found.confirmed_count);
     found.neuron_count = keep_firing(neurons, found.confirmed_count, found.activation_count);
+    for (uint32_t row = 0; down_forms.any() && row < ffn.row_count; ++row) {
+      quantize(model.cpu->kernels, down_forms, w.activation_codes, &activation(row, 0), row, ffn.row_count, first, end);
+    }
     w.sparse_chunks[chunk] = found;
   }
 };
@@ -116,7 +125,7 @@ void add_neurons(Model& model, uint32_t block, uint32_t neuron_count, uint32_t r
   const Matrix& down = repacked ? b.down_repacked : b.down_by_neuron;
   const AccumulateKernel accumulate = (repacked ? cpu.kernels.accumulate_repacked : cpu.kernels.accumulate)[down.type];
   const uint32_t width = model.shape.hidden_width;
-  const uint32_t ffn_width = model.shape.ffn_width;
+  const Rows x = rows_of(w.activation.get(), model.shape.ffn_width, row_count, model.shape.ffn_width, w.activation_codes);
 
   // Two slices of columns a thread: enough to even out, and each still reads long runs of a neuron's row.
   const uint32_t slice = std::max(256u, (width / (cpu.pool.thread_count() * 2) + 255) / 256 * 256);
@@ -125,8 +134,7 @@ void add_neurons(Model& model, uint32_t block, uint32_t neuron_count, uint32_t r
     const uint32_t end = std::min(begin + slice, width);
     for (uint32_t row = 0; row < row_count; ++row) std::memset(partial + uint64_t{row} * width + begin, 0, (end - begin) * sizeof(float));
     if (neuron_count == 0) return;
-    accumulate({down.bytes, down.row_bytes, width, ffn_width, w.neurons.get(), neuron_count, w.activation.get(), ffn_width, row_count, begin, end,
-                partial, width});
+    accumulate({down.bytes, down.row_bytes, width, w.neurons.get(), neuron_count, x, begin, end, partial, width});
   });
   model.counters.weight_bytes += static_cast<double>(repacked ? repacked_read_bytes(down.type, width, w.neurons.get(), neuron_count)
                                                               : down.row_bytes * neuron_count);
@@ -144,7 +152,8 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
       quantize(cpu.kernels, forms, w.input_codes, ffn.hidden + uint64_t{row} * width, row, ffn.row_count, 0, width);
     });
   }
-  const Search search{model, b, ffn, rows_of(ffn.hidden, width, ffn.row_count, width, w.input_codes)};
+  const Search search{model, b, ffn, rows_of(ffn.hidden, width, ffn.row_count, width, w.input_codes),
+                      Forms(cpu.kernels, {&b.down_repacked})};
   const uint32_t chunk_count = (model.shape.ffn_width + kChunkNeurons - 1) / kChunkNeurons;
   cpu.pool.for_each(chunk_count, [&](uint32_t chunk, uint32_t) { search.run(chunk); });
 
@@ -164,7 +173,12 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
   count_weights(model.counters, b.up, confirmed_count);
   clock.charge(POWERINFER_STAGE_GATE_UP);
 
-  add_neurons(model, block, neuron_count, ffn.row_count, ffn.partial);
+  // Sums of codes are the same bits either way; others differ by rounding, and would then depend on what other rows of the batch fire.
+  if (search.down_forms.any() && b.down.bound() && neuron_count >= kDenseDownShare * model.shape.ffn_width) {
+    multiply_down(model, b.down, ffn.row_count, ffn.partial);
+  } else {
+    add_neurons(model, block, neuron_count, ffn.row_count, ffn.partial);
+  }
   clock.charge(POWERINFER_STAGE_DOWN);
   model.counters.neuron_computed_count += static_cast<double>(activation_count);
 }

@@ -32,6 +32,8 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn);
 // The first half of the dense FFN: f(gate · x) ⊙ g(up · x) of every neuron to `activation` f32[row_count, ffn_width].
 // `codes`, where not null, receives the activations in the forms that DOWN wants.
 void activate_neurons(Model& model, uint32_t block, const float* hidden, uint32_t row_count, float* activation, const Codes* codes);
+// The second half by rows: partial[r] = down · activation[r], over every neuron.
+void multiply_down(Model& model, const Matrix& down, uint32_t row_count, float* partial);
 // The second half by neuron: partial[r] = Σ over the first `neuron_count` of workspace.neurons of activation[r][n] · down[n].
 void add_neurons(Model& model, uint32_t block, uint32_t neuron_count, uint32_t row_count, float* partial);
 

@@ -56,20 +56,17 @@ struct Matmul {
   const uint8_t* panels = nullptr;  // the same weights in panels (resident.h); given, `first` is a multiple of 8
 };
 
-// out[r][c] += Σk scale[r][neurons[k]] * down[neurons[k]][c] for columns begin <= c < end: the neuron-major second half of an FFN.
+// out[r][c] += Σk x[r][neurons[k]] * down[neurons[k]][c] for columns begin <= c < end: the neuron-major second half of an FFN.
 struct Accumulate {
   const uint8_t* down;      // row n starts at down + n * row_bytes (by-neuron GGUF rows), or a repacked matrix (repack.h)
   uint64_t row_bytes;
   uint32_t hidden_width;
-  uint32_t ffn_width;
   const uint32_t* neurons;  // ascending
   uint32_t neuron_count;
-  const float* scale;       // f32[row_count, scale_stride]: activations, zero where a row does not want the neuron
-  uint64_t scale_stride;
-  uint32_t row_count;
+  Rows x;                   // activations, width ffn_width: zero where a row does not want a listed neuron, and in the codes where none is listed
   uint32_t column_begin;    // multiples of 256 (or hidden_width at the end)
   uint32_t column_end;
-  float* out;               // f32[row_count, out_stride]
+  float* out;               // f32[x.count, out_stride]
   uint64_t out_stride;
 };
 
@@ -112,7 +109,7 @@ struct Kernels {
   MatmulKernel matmul[kTypeCount];          // null: unknown type. Types without a fast kernel have one that dequantizes row by row.
   Form form[kTypeCount];                    // what matmul reads of the activations
   AccumulateKernel accumulate[kTypeCount];  // by-neuron rows in a GGUF type
-  AccumulateKernel accumulate_repacked[kTypeCount];  // repacked from a DOWN of that type
+  AccumulateKernel accumulate_repacked[kTypeCount];  // repacked from a DOWN of that type: reads x in the same form, and for codes gives matmul's bits
   bool reads_panels;  // matmul of types that have panels (resident.h)
   DequantizeKernel dequantize[kTypeCount];
   QuantizeBytesKernel quantize_bytes;

@@ -10,7 +10,7 @@
 namespace powerinfer {
 namespace {
 
-constexpr uint32_t kTileColumns = 64;
+constexpr uint32_t kTileColumns = kStepColumns;
 
 template <class Element>
 void transpose(ThreadPool& pool, uint32_t hidden_width, uint32_t ffn_width, const uint8_t* from, uint8_t* to) {
@@ -31,67 +31,69 @@ void transpose(ThreadPool& pool, uint32_t hidden_width, uint32_t ffn_width, cons
   });
 }
 
+// The f16 that is added by offsets, or multiplied for them.
 template <class Block>
-void write_scales(const float* scales, uint32_t columns, uint8_t* to) {
-  if constexpr (Repacked<Block>::kScaleIsF16) {
-    // They were halves in the file, so nothing is rounded; quiet NaNs keep their payload.
-    uint16_t halves[kTileColumns];
-    for (uint32_t c = 0; c < columns; ++c) halves[c] = f16_from_float(scales[c]);
-    std::memcpy(to, halves, columns * sizeof(uint16_t));
-  } else {
-    std::memcpy(to, scales, columns * sizeof(float));
-  }
+uint16_t offset_half(const Block& block) {
+  if constexpr (Repacked<Block>::kSmallScales) return block.dmin;
+  else return block.m;
 }
 
 template <class Block>
-void write_codes(const int8_t* codes, uint32_t columns, uint8_t* to) {
-  if constexpr (Repacked<Block>::kPacked) {
-    for (uint32_t c = 0; c < columns; c += 32)
-      for (uint32_t i = 0; i < 16; ++i) {
-        const int low = codes[c + i] + Repacked<Block>::kNibbleZero, high = codes[c + 16 + i] + Repacked<Block>::kNibbleZero;
-        to[c / 2 + i] = static_cast<uint8_t>(low | high << 4);
-      }
+void write_codes(const int8_t* codes, uint8_t* to) {
+  using R = Repacked<Block>;
+  if constexpr (R::kPacked) {
+    for (uint32_t c = 0; c < 32; ++c)
+      to[R::packed_byte(c)] = static_cast<uint8_t>((codes[c] + R::kNibbleZero) | (codes[c + 32] + R::kNibbleZero) << 4);
   } else {
-    std::memcpy(to, codes, columns);
+    std::memcpy(to, codes, kTileColumns);
   }
 }
 
 // One chunk is the neurons of one block: one group, or eight or sixteen of a K type.
 template <class Block>
 void repack(ThreadPool& pool, uint32_t hidden_width, uint32_t ffn_width, const uint8_t* from, uint8_t* to) {
-  constexpr uint32_t kGroups = Block::kWeights / Block::kGroup;
-  const RepackedLayout layout = Repacked<Block>::layout(hidden_width);
+  using R = Repacked<Block>;
+  const RepackedLayout layout = R::layout(hidden_width);
   const uint32_t blocks_per_row = ffn_width / Block::kWeights;
   pool.for_each(blocks_per_row, [&](uint32_t chunk, uint32_t) {
     int8_t codes[Block::kWeights][kTileColumns];
-    float scales[kGroups][kTileColumns], offsets[kGroups][kTileColumns];
+    uint16_t d[kTileColumns], m[kTileColumns];
+    int8_t scales[R::kGroups][kTileColumns], minimums[R::kGroups][kTileColumns];
     for (uint32_t column = 0; column < hidden_width; column += kTileColumns) {
       const uint32_t columns = std::min(kTileColumns, hidden_width - column);
-      const uint32_t padded = (columns + 31) / 32 * 32;
-      if (columns < padded) {
+      if (columns < kTileColumns) {
         std::memset(codes, 0, sizeof codes);
+        std::memset(d, 0, sizeof d);
+        std::memset(m, 0, sizeof m);
         std::memset(scales, 0, sizeof scales);
-        std::memset(offsets, 0, sizeof offsets);
+        std::memset(minimums, 0, sizeof minimums);
       }
       for (uint32_t c = 0; c < columns; ++c) {
+        const Block& block = reinterpret_cast<const Block*>(from)[uint64_t{column + c} * blocks_per_row + chunk];
         int8_t block_codes[Block::kWeights];
-        float block_scales[kGroups], block_offsets[kGroups];
-        reinterpret_cast<const Block*>(from)[uint64_t{column + c} * blocks_per_row + chunk].split(block_codes, block_scales, block_offsets);
+        float unused_scales[R::kGroups], unused_offsets[R::kGroups];
+        block.split(block_codes, unused_scales, unused_offsets);
         for (uint32_t n = 0; n < Block::kWeights; ++n) codes[n][c] = block_codes[n];
-        for (uint32_t g = 0; g < kGroups; ++g) {
-          scales[g][c] = block_scales[g];
-          if constexpr (Block::kHasOffset) offsets[g][c] = block_offsets[g];
+        d[c] = block.d;
+        if constexpr (Block::kHasOffset) m[c] = offset_half(block);
+        if constexpr (R::kSmallScales) {
+          int8_t block_scales[R::kGroups], block_minimums[R::kGroups] = {};
+          block.small_scales(block_scales, block_minimums);
+          for (uint32_t g = 0; g < R::kGroups; ++g) {
+            scales[g][c] = block_scales[g];
+            minimums[g][c] = block_minimums[g];
+          }
         }
       }
-      for (uint32_t g = 0; g < kGroups; ++g) {
-        constexpr uint64_t kScaleBytes = Repacked<Block>::kScaleIsF16 ? 2 : 4;
-        uint8_t* group = to + (uint64_t{chunk} * kGroups + g) * layout.group_bytes();
-        write_scales<Block>(scales[g], padded, group + column * kScaleBytes);
-        group += layout.scale_row_bytes;
-        if constexpr (Block::kHasOffset) write_scales<Block>(offsets[g], padded, group + column * kScaleBytes);
-        group += layout.offset_row_bytes + (Repacked<Block>::kPacked ? column / 2 : column);
-        for (uint32_t n = 0; n < Block::kGroup; ++n)
-          write_codes<Block>(codes[g * Block::kGroup + n], padded, group + n * layout.code_row_bytes);
+      uint8_t* const record = to + chunk * layout.block_bytes();
+      std::memcpy(record + 2 * column, d, sizeof d);
+      if constexpr (Block::kHasOffset) std::memcpy(record + layout.block_rows_bytes / 2 + 2 * column, m, sizeof m);
+      for (uint32_t g = 0; g < R::kGroups; ++g) {
+        uint8_t* const group = record + layout.block_rows_bytes + g * layout.group_bytes();
+        if constexpr (R::kSmallScales) std::memcpy(group + column, scales[g], kTileColumns);
+        if constexpr (R::kSmallScales && Block::kHasOffset) std::memcpy(group + layout.group_rows_bytes / 2 + column, minimums[g], kTileColumns);
+        uint8_t* const code_rows = group + layout.group_rows_bytes + (R::kPacked ? column / 2 : column);
+        for (uint32_t n = 0; n < Block::kGroup; ++n) write_codes<Block>(codes[g * Block::kGroup + n], code_rows + n * layout.code_row_bytes);
       }
     }
   });
@@ -100,18 +102,17 @@ void repack(ThreadPool& pool, uint32_t hidden_width, uint32_t ffn_width, const u
 using RepackFunction = void (*)(ThreadPool&, uint32_t hidden_width, uint32_t ffn_width, const uint8_t* from, uint8_t* to);
 struct RepackRow {
   uint32_t type;
-  uint32_t block_weights;
   RepackedLayout (*layout)(uint32_t hidden_width);
   RepackFunction write;
 };
 
 template <class Element>
 constexpr RepackRow plain(uint32_t type) {
-  return {type, 1, [](uint32_t hidden_width) { return RepackedLayout{1, 0, 0, hidden_width * sizeof(Element)}; }, transpose<Element>};
+  return {type, [](uint32_t hidden_width) { return RepackedLayout{1, 1, 0, 0, hidden_width * sizeof(Element)}; }, transpose<Element>};
 }
 template <class Block>
 constexpr RepackRow grouped(uint32_t type) {
-  return {type, Block::kWeights, Repacked<Block>::layout, repack<Block>};
+  return {type, Repacked<Block>::layout, repack<Block>};
 }
 
 constexpr RepackRow kRepackRows[] = {
@@ -130,21 +131,19 @@ const RepackRow* row_of(uint32_t type) {
 
 RepackedLayout repacked_layout(uint32_t type, uint32_t hidden_width) {
   const RepackRow* row = row_of(type);
-  return row ? row->layout(hidden_width) : RepackedLayout{0, 0, 0, 0};
+  return row ? row->layout(hidden_width) : RepackedLayout{0, 1, 0, 0, 0};
 }
 
 uint64_t repacked_down_bytes(uint32_t type, uint32_t hidden_width, uint32_t ffn_width) {
-  const RepackRow* row = row_of(type);
-  if (!row || ffn_width % row->block_weights != 0) return 0;
-  const RepackedLayout layout = row->layout(hidden_width);
-  return ffn_width / layout.group_neurons * layout.group_bytes();
+  const RepackedLayout layout = repacked_layout(type, hidden_width);
+  if (layout.block_neurons == 0 || ffn_width % layout.block_neurons != 0) return 0;
+  return ffn_width / layout.block_neurons * layout.block_bytes();
 }
 
 uint64_t repacked_read_bytes(uint32_t type, uint32_t hidden_width, const uint32_t* neurons, uint32_t neuron_count) {
-  const RepackedLayout layout = repacked_layout(type, hidden_width);
-  uint64_t groups = 0;
-  for (uint32_t i = 0; i < neuron_count; ++i) groups += i == 0 || neurons[i] / layout.group_neurons != neurons[i - 1] / layout.group_neurons;
-  return neuron_count * layout.code_row_bytes + groups * (layout.scale_row_bytes + layout.offset_row_bytes);
+  uint64_t total = 0;
+  for_each_repacked_read(repacked_layout(type, hidden_width), neurons, neuron_count, [&](uint64_t, uint64_t size_bytes) { total += size_bytes; });
+  return total;
 }
 
 void repack_down(ThreadPool& pool, uint32_t type, uint32_t hidden_width, uint32_t ffn_width, const uint8_t* from, uint8_t* to) {

@@ -14,11 +14,20 @@ struct __attribute__((packed)) BlockQ2_K {
   static constexpr uint32_t kGroup = 16;
   static constexpr bool kHasOffset = true;
 
+  // What d and dmin are multiplied by in each group.
+  void small_scales(int8_t* __restrict to_scales, int8_t* __restrict minimums) const {
+    for (uint32_t group = 0; group < 16; ++group) {
+      to_scales[group] = static_cast<int8_t>(scales[group] & 15);
+      minimums[group] = static_cast<int8_t>(scales[group] >> 4);
+    }
+  }
   void split(int8_t* __restrict codes, float* __restrict to_scales, float* __restrict offsets) const {
     const float scale = float_from_f16(d), minimum = float_from_f16(dmin);
+    int8_t factors[16], minimums[16];
+    small_scales(factors, minimums);
     for (uint32_t group = 0; group < 16; ++group) {
-      to_scales[group] = scale * static_cast<float>(scales[group] & 15);
-      offsets[group] = -(minimum * static_cast<float>(scales[group] >> 4));
+      to_scales[group] = scale * static_cast<float>(factors[group]);
+      offsets[group] = -(minimum * static_cast<float>(minimums[group]));
     }
     for (uint32_t n = 0; n < 2; ++n)
       for (uint32_t j = 0; j < 4; ++j)

@@ -14,13 +14,19 @@ struct __attribute__((packed)) BlockQ3_K {
   static constexpr uint32_t kGroup = 16;
   static constexpr bool kHasOffset = false;
 
-  void split(int8_t* __restrict codes, float* __restrict to_scales, float*) const {
-    const float scale = float_from_f16(d);
+  // What d is multiplied by in each group.
+  void small_scales(int8_t* __restrict to_scales, int8_t*) const {
     for (uint32_t group = 0; group < 16; ++group) {
       const int low = group < 8 ? scales[group] & 15 : scales[group - 8] >> 4;
       const int high = scales[8 + group % 4] >> (2 * (group / 4)) & 3;
-      to_scales[group] = scale * static_cast<float>((low | high << 4) - 32);
+      to_scales[group] = static_cast<int8_t>((low | high << 4) - 32);
     }
+  }
+  void split(int8_t* __restrict codes, float* __restrict to_scales, float*) const {
+    const float scale = float_from_f16(d);
+    int8_t factors[16];
+    small_scales(factors, nullptr);
+    for (uint32_t group = 0; group < 16; ++group) to_scales[group] = scale * static_cast<float>(factors[group]);
     for (uint32_t n = 0; n < 2; ++n)
       for (uint32_t j = 0; j < 4; ++j)
         for (uint32_t l = 0; l < 32; ++l) {

@@ -15,13 +15,20 @@ struct __attribute__((packed)) BlockQ4_K {
   static constexpr uint32_t kGroup = 32;
   static constexpr bool kHasOffset = true;
 
-  void split(int8_t* __restrict codes, float* __restrict to_scales, float* __restrict offsets) const {
-    const float scale = float_from_f16(d), minimum = float_from_f16(dmin);
+  // What d and dmin are multiplied by in each group.
+  void small_scales(int8_t* __restrict to_scales, int8_t* __restrict minimums) const {
     uint8_t unpacked[16];
     unpack_k_scales(scales, unpacked);
+    std::memcpy(to_scales, unpacked, 8);
+    std::memcpy(minimums, unpacked + 8, 8);
+  }
+  void split(int8_t* __restrict codes, float* __restrict to_scales, float* __restrict offsets) const {
+    const float scale = float_from_f16(d), minimum = float_from_f16(dmin);
+    int8_t factors[8], minimums[8];
+    small_scales(factors, minimums);
     for (uint32_t group = 0; group < 8; ++group) {
-      to_scales[group] = scale * static_cast<float>(unpacked[group]);
-      offsets[group] = -(minimum * static_cast<float>(unpacked[8 + group]));
+      to_scales[group] = scale * static_cast<float>(factors[group]);
+      offsets[group] = -(minimum * static_cast<float>(minimums[group]));
     }
     for (uint32_t j = 0; j < 4; ++j)
       for (uint32_t l = 0; l < 32; ++l) {

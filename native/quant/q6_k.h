@@ -16,6 +16,8 @@ struct __attribute__((packed)) BlockQ6_K {
   static constexpr uint32_t kGroup = 16;
   static constexpr bool kHasOffset = false;
 
+  // What d is multiplied by in each group.
+  void small_scales(int8_t* __restrict to_scales, int8_t*) const { std::memcpy(to_scales, scales, sizeof scales); }
   void split(int8_t* __restrict codes, float* __restrict to_scales, float*) const {
     const float scale = float_from_f16(d);
     for (uint32_t group = 0; group < 16; ++group) to_scales[group] = scale * static_cast<float>(scales[group]);

@@ -81,7 +81,13 @@ Doubles expected_partial(const TinyModel& tiny, const std::vector<float>& activa
   return out;
 }
 
-const uint32_t kTypes[] = {powerinfer::F32, powerinfer::F16, powerinfer::Q8_0, powerinfer::Q4_0, powerinfer::Q4_K};
+const uint32_t kTypes[] = {powerinfer::F32, powerinfer::F16, powerinfer::Q8_0, powerinfer::Q4_0, powerinfer::Q4_K, powerinfer::Q5_0, powerinfer::Q6_K};
+// Types whose weights multiply activation codes: a sparse sum has the bits of the dense one.
+bool is_coded(uint32_t type) {
+  uint32_t isa = POWERINFER_ISA_SCALAR;
+  return powerinfer::kernels_for(isa)->form[type] != powerinfer::Form::kValues;
+}
+
 constexpr double kTolerance = 1e-4;  // f32 sums of some 250 products of about 0.05
 
 TEST("powerinfer_activations: equal the oracle's (seed 11)") {
@@ -138,10 +144,33 @@ TEST("powerinfer_ffn: CONFIRM, a full set and the set that fires are one computa
       CHECK(same_bits(ffn(open, s, hidden, full.data(), POWERINFER_FFN_CONFIRM), confirmed));
       CHECK(same_bits(ffn(open, s, hidden, firing.data(), 0), confirmed));
       check_near(confirmed, expected_partial(tiny, fired, [](uint32_t, uint32_t) { return true; }), kTolerance);
-      // Dense rounds activations to codes where the type asks for it: 1/254 of the largest of 32, some 250 of them at random signs.
-      uint32_t isa = POWERINFER_ISA_SCALAR;
-      const double tolerance = powerinfer::kernels_for(isa)->form[type] == powerinfer::Form::kBytes ? 5e-2 : kTolerance;
-      check_near(ffn(open, s, hidden, nullptr, 0), {confirmed.begin(), confirmed.end()}, tolerance);
+      const std::vector<float> dense = ffn(open, s, hidden, nullptr, 0);
+      if (is_coded(type)) CHECK(same_bits(dense, confirmed));
+      else check_near(dense, {confirmed.begin(), confirmed.end()}, kTolerance);
+    }
+  }
+}
+
+TEST("powerinfer_ffn: for codes, sparse is dense bit for bit, on every instruction set, number of threads and batch (seed 19)") {
+  for (uint32_t type : kTypes) {
+    if (!is_coded(type)) continue;
+    for (bool gated : {true, false}) {
+      const TinyModel tiny(sparse_options(type, gated), 19);
+      const powerinfer_model_shape& s = tiny.options.shape;
+      Random random(19);
+      const std::vector<float> hidden = random_hidden(random, s.hidden_width);
+      for (uint32_t isa : isas_here()) {
+        for (uint32_t threads : {1u, 3u}) {
+          const OpenModel open(tiny, threads, isa);
+          const std::vector<float> dense = ffn(open, s, hidden, nullptr, 0);
+          CHECK(same_bits(ffn(open, s, hidden, nullptr, POWERINFER_FFN_CONFIRM), dense));
+          for (uint32_t row = 0; row < kRows; ++row) {
+            std::vector<float> alone(s.hidden_width);
+            CHECK_OK(powerinfer_ffn(open.model, 1, &hidden[row * s.hidden_width], 1, nullptr, POWERINFER_FFN_CONFIRM, alone.data()));
+            CHECK(std::memcmp(alone.data(), &dense[row * s.hidden_width], s.hidden_width * sizeof(float)) == 0);
+          }
+        }
+      }
     }
   }
 }
@@ -218,33 +247,40 @@ TEST("powerinfer_counters: a dense decode reads every matrix once (seed 17)") {
   CHECK_OK(powerinfer_cache_close(cache));
 }
 
-TEST("powerinfer_counters: CONFIRM reads the gate, and up and down of the neurons that fire (seed 18)") {
-  for (uint32_t type : {powerinfer::F16, powerinfer::Q4_0}) {
-    const TinyModel tiny(sparse_options(type, true), 18);
-    const OpenModel open(tiny, 2, POWERINFER_ISA_AUTO);
-    const powerinfer_model_shape& s = tiny.options.shape;
-    Random random(18);
-    const std::vector<float> hidden = random_hidden(random, s.hidden_width);
-    const std::vector<float> fired = activations(open, s, hidden);
-    std::vector<uint32_t> neurons;
-    double fired_count = 0;
-    for (uint32_t n = 0; n < s.ffn_width; ++n) {
-      uint32_t rows = 0;
-      for (uint32_t row = 0; row < kRows; ++row) rows += fired[row * s.ffn_width + n] != 0;
-      fired_count += rows;
-      if (rows > 0) neurons.push_back(n);
+TEST("powerinfer_counters: CONFIRM reads the gate, and up and down of the neurons that fire; all of down where a quarter fires and that gives the same bits (seed 18)") {
+  for (uint32_t type : {powerinfer::F16, powerinfer::Q4_0})
+    for (uint32_t every : {1, 8}) {  // candidates: all neurons, and an eighth
+      const TinyModel tiny(sparse_options(type, true), 18);
+      const OpenModel open(tiny, 2, POWERINFER_ISA_AUTO);
+      const powerinfer_model_shape& s = tiny.options.shape;
+      Random random(18);
+      const std::vector<float> hidden = random_hidden(random, s.hidden_width);
+      const std::vector<float> fired = activations(open, s, hidden);
+      const std::vector<uint32_t> active = bits_where(s, [&](uint32_t, uint32_t n) { return n % every == 0; });
+      std::vector<uint32_t> neurons;
+      double fired_count = 0, candidate_count = 0;
+      for (uint32_t n = 0; n < s.ffn_width; n += every) {
+        uint32_t rows = 0;
+        for (uint32_t row = 0; row < kRows; ++row) rows += fired[row * s.ffn_width + n] != 0;
+        ++candidate_count;
+        fired_count += rows;
+        if (rows > 0) neurons.push_back(n);
+      }
+      CHECK(fired_count > 0 && neurons.size() < candidate_count);
+      const powerinfer_counters before = open.counters();
+      ffn(open, s, hidden, active.data(), POWERINFER_FFN_CONFIRM);
+      const powerinfer_counters after = open.counters();
+      const double row_bytes = static_cast<double>(powerinfer::row_bytes(type, s.hidden_width));
+      const bool whole_down = is_coded(type) && neurons.size() >= s.ffn_width / 4;
+      CHECK_EQUAL(whole_down, type == powerinfer::Q4_0 && every == 1);
+      const double down = static_cast<double>(
+          whole_down ? powerinfer::row_bytes(type, s.ffn_width) * s.hidden_width
+                     : powerinfer::repacked_read_bytes(type, s.hidden_width, neurons.data(), static_cast<uint32_t>(neurons.size())));
+      CHECK_EQUAL(after.ffn_bytes - before.ffn_bytes, row_bytes * (candidate_count + static_cast<double>(neurons.size())) + down);
+      CHECK_EQUAL(after.weight_bytes - before.weight_bytes, after.ffn_bytes - before.ffn_bytes);
+      CHECK_EQUAL(after.neuron_count - before.neuron_count, static_cast<double>(kRows) * s.ffn_width);
+      CHECK_EQUAL(after.neuron_computed_count - before.neuron_computed_count, fired_count);
     }
-    CHECK(fired_count > 0 && neurons.size() < s.ffn_width);
-    const powerinfer_counters before = open.counters();
-    ffn(open, s, hidden, nullptr, POWERINFER_FFN_CONFIRM);
-    const powerinfer_counters after = open.counters();
-    const double row_bytes = static_cast<double>(powerinfer::row_bytes(type, s.hidden_width));
-    const double down = static_cast<double>(powerinfer::repacked_read_bytes(type, s.hidden_width, neurons.data(), static_cast<uint32_t>(neurons.size())));
-    CHECK_EQUAL(after.ffn_bytes - before.ffn_bytes, row_bytes * (s.ffn_width + static_cast<double>(neurons.size())) + down);
-    CHECK_EQUAL(after.weight_bytes - before.weight_bytes, after.ffn_bytes - before.ffn_bytes);
-    CHECK_EQUAL(after.neuron_count - before.neuron_count, static_cast<double>(kRows) * s.ffn_width);
-    CHECK_EQUAL(after.neuron_computed_count - before.neuron_computed_count, fired_count);
-  }
 }
 
 }  // namespace

@@ -133,7 +133,8 @@ Doubles Oracle::activations(uint32_t block, const Doubles& ffn_input) const {
 }
 
 Doubles Oracle::down(uint32_t block, const Doubles& activations, bool by_rows) const {
-  if (by_rows && tiny_.options.down_by_rows) return multiply(POWERINFER_DOWN, block, activations, kNoBias);
+  // Repacked, the weights multiply what they multiply by rows.
+  if ((by_rows && tiny_.options.down_by_rows) || tiny_.options.down_repacked) return multiply(POWERINFER_DOWN, block, activations, kNoBias);
   Doubles out(s_.hidden_width);
   const Tensor* const rows = tiny_.find(POWERINFER_DOWN, block);
   const Tensor* const neurons = tiny_.find(POWERINFER_DOWN_BY_NEURON, block);

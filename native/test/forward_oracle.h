@@ -18,7 +18,8 @@ class Oracle {
 
   // f(gate · x) ⊙ g(up · x + bias) of every neuron.
   Doubles activations(uint32_t block, const Doubles& ffn_input) const;
-  // Σ activation · down, without bias. `by_rows`: through DOWN, whose kernels round activations to codes where its type wants that.
+  // Σ activation · down, without bias. `by_rows`: through DOWN, whose kernels round activations to codes where its type wants that. So do
+  // those of a repacked DOWN; by-neuron rows multiply the activations themselves.
   Doubles down(uint32_t block, const Doubles& activations, bool by_rows) const;
 
   bool sparse = false;              // the FFN reads down by neuron

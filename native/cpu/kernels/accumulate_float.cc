@@ -24,16 +24,18 @@ namespace {
 // Adds N rows to out[begin .. end), the rows in order for every column; prefetches the N rows that follow.
 template <class Element, uint32_t N>
 TARGET_AVX2 void add_rows_avx2(const uint8_t* const* rows, const uint8_t* const* next, const float* scales, float* out, uint32_t begin, uint32_t end) {
-  const uint32_t vector_end = begin + ((end - begin) & ~7u);
-  for (uint32_t c = begin; c < vector_end; c += 8) {
-    __m256 sum = _mm256_loadu_ps(out + c);
+  constexpr uint32_t kVectors = 64 / (8 * Element::kBytes);  // of a cache line
+  uint32_t c = begin;
+  for (; c + 8 * kVectors <= end; c += 8 * kVectors) {
+    __m256 sums[kVectors];
+    FOR_REGISTERS(i, kVectors) sums[i] = _mm256_loadu_ps(out + c + 8 * i);
     FOR_REGISTERS(n, N) {
-      sum = _mm256_fmadd_ps(_mm256_set1_ps(scales[n]), Element::load8(rows[n], c), sum);
       _mm_prefetch(next[n] + c * Element::kBytes, _MM_HINT_T0);
+      FOR_REGISTERS(i, kVectors) sums[i] = _mm256_fmadd_ps(_mm256_set1_ps(scales[n]), Element::load8(rows[n], c + 8 * i), sums[i]);
     }
-    _mm256_storeu_ps(out + c, sum);
+    FOR_REGISTERS(i, kVectors) _mm256_storeu_ps(out + c + 8 * i, sums[i]);
   }
-  for (uint32_t c = vector_end; c < end; ++c)
+  for (; c < end; ++c)
     FOR_REGISTERS(n, N) out[c] = std::fma(scales[n], Element::at(rows[n], c), out[c]);
 }
 

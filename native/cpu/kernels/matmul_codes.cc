@@ -1,26 +1,10 @@
 // Quantized weights times activation codes: the definition, whose bits matmul_codes_avx2 and matmul_codes_vnni give too.
 #include <cmath>
 #include "matmul_tiles.h"
+#include "step_codes.h"
 #include "variants.h"
 
 namespace powerinfer {
-namespace {
-
-// 8-bit weights multiply 16-bit activations: rounding those to 8 bits as well would cost as much fidelity as the weights' own rounding did (KL
-// divergence of the trained 7M model to F32: 3.3e-4 instead of 1.8e-4).
-template <class Block>
-constexpr bool kMultipliesWords = std::is_same_v<Block, BlockQ8_0>;
-
-// Code i of a step of one activation row, and the row's scale there.
-template <class Block>
-int32_t x_code(const Rows& x, uint64_t at, uint32_t i) {
-  constexpr uint32_t kWordPlace[4] = {0, 2, 1, 3};
-  if constexpr (kMultipliesWords<Block>) return x.words.codes[at * 32 + i / 4 * 4 + kWordPlace[i % 4]];
-  else return x.bytes.codes[at * 32 + i];
-}
-
-}  // namespace
-
 // Exact integer dot products inside every group of weights that shares a scale; f32 from there on, one group after the other:
 //   sum = fma(scale · x_scale, Σ code · x_code, sum), then, where weights have offsets, sum = fma(offset · x_scale, Σ x_code, sum)
 template <class Block>
@@ -37,15 +21,15 @@ void matmul_codes_scalar(const Matmul& op) {
         for (uint32_t group = 0; group < Block::kWeights / Block::kGroup; ++group) {
           const uint32_t first = group * Block::kGroup;
           const uint64_t at = uint64_t{(k + first) / 32} * op.x.count + row;
-          const float x_scale = kMultipliesWords<Block> ? op.x.words.scales[at] : op.x.bytes.scales[at];
+          const float scale_of_x = x_scale<Block>(op.x, at);
           int32_t dot = 0, x_sum = 0;
           for (uint32_t j = 0; j < Block::kGroup; ++j) {
             const int32_t x = x_code<Block>(op.x, at, (first + j) % 32);
             dot += codes[first + j] * x;
             x_sum += x;
           }
-          sum = std::fma(scales[group] * x_scale, static_cast<float>(dot), sum);
-          if constexpr (Block::kHasOffset) sum = std::fma(offsets[group] * x_scale, static_cast<float>(x_sum), sum);
+          sum = std::fma(scales[group] * scale_of_x, static_cast<float>(dot), sum);
+          if constexpr (Block::kHasOffset) sum = std::fma(offsets[group] * scale_of_x, static_cast<float>(x_sum), sum);
         }
       }
       op.out[row * op.out_stride + column] = sum;

@@ -12,7 +12,7 @@
 // Little-endian. The header is written last, when everything else is on the disk.
 
 /** Raise it with every change of the layout in native/cpu/repack.h: files of another version are made again. */
-const layoutVersion = 1
+const layoutVersion = 2
 const magic = "PIDOWN\0\0"
 const fixedHeaderBytes = 56
 /** A cache line, and the widest vector. */
