@@ -1,6 +1,6 @@
 // What do the candidate neurons of a block add, and how little must be read to know it?
 //
-// Chunks of 64 neurons run the whole first half on their own; a serial pass of a few hundred entries joins what they found, in ascending
+// Chunks of neurons run the whole first half on their own; a serial pass of a few hundred entries joins what they found, in ascending
 // order, so the result does not depend on which thread took which chunk.
 #include <algorithm>
 #include <cstring>
@@ -14,9 +14,17 @@
 namespace powerinfer {
 namespace {
 
+// Neurons that a thread takes at a time are a multiple of this: whole words of a set, and whole groups of codes.
 constexpr uint32_t kChunkNeurons = 64;
 // From this share of the neurons on, all of `down` is read faster than a part of it (docs/measurements.md).
 constexpr double kDenseDownShare = 0.25;
+
+// A set of candidates is mostly gaps: chunks are long, so that rows are multiplied eight at a time and each eight are fetched during the last.
+uint32_t chunk_neurons_of(uint32_t ffn_width, bool has_gaps, uint32_t thread_count) {
+  constexpr uint32_t kChunksPerThread = 8;
+  if (!has_gaps) return kChunkNeurons;
+  return (ffn_width / (thread_count * kChunksPerThread) / kChunkNeurons + 1) * kChunkNeurons;
+}
 
 // The first half of a sparse FFN, for one chunk of neurons after the other.
 struct Search {
@@ -28,6 +36,7 @@ struct Search {
 
   const uint32_t ffn_width = model.shape.ffn_width;
   const uint32_t mask_words = (ffn_width + 31) / 32;
+  const uint32_t chunk_neurons = chunk_neurons_of(ffn_width, ffn.active != nullptr, model.cpu->pool.thread_count());
 
   bool wants(uint32_t row, uint32_t neuron) const {
     return ffn.active == nullptr || (ffn.active[uint64_t{row} * mask_words + neuron / 32] >> (neuron % 32) & 1) != 0;
@@ -95,7 +104,7 @@ struct Search {
 
   void run(uint32_t chunk) const {
     const Workspace& w = model.workspace;
-    const uint32_t first = chunk * kChunkNeurons, end = std::min(first + kChunkNeurons, ffn_width);
+    const uint32_t first = chunk * chunk_neurons, end = std::min(first + chunk_neurons, ffn_width);
     uint32_t* const neurons = &w.found_neurons[first];
     SparseChunk found{};
     found.candidate_count = candidates(first, end, neurons);
@@ -154,7 +163,7 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
   }
   const Search search{model, b, ffn, rows_of(ffn.hidden, width, ffn.row_count, width, w.input_codes),
                       Forms(cpu.kernels, {&b.down_repacked})};
-  const uint32_t chunk_count = (model.shape.ffn_width + kChunkNeurons - 1) / kChunkNeurons;
+  const uint32_t chunk_count = (model.shape.ffn_width + search.chunk_neurons - 1) / search.chunk_neurons;
   cpu.pool.for_each(chunk_count, [&](uint32_t chunk, uint32_t) { search.run(chunk); });
 
   uint32_t neuron_count = 0;
@@ -163,7 +172,7 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
   uint64_t activation_count = 0;
   for (uint32_t chunk = 0; chunk < chunk_count; ++chunk) {
     const SparseChunk& found = w.sparse_chunks[chunk];
-    std::memcpy(&w.neurons[neuron_count], &w.found_neurons[chunk * kChunkNeurons], found.neuron_count * sizeof(uint32_t));
+    std::memcpy(&w.neurons[neuron_count], &w.found_neurons[chunk * search.chunk_neurons], found.neuron_count * sizeof(uint32_t));
     neuron_count += found.neuron_count;
     candidate_count += found.candidate_count;
     confirmed_count += found.confirmed_count;
