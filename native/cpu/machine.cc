@@ -54,12 +54,17 @@ struct Limits {
   }
 };
 
+// Bytes of a group's page cache that the system gives up when somebody needs memory. Shared memory counts as cache, but has nowhere to go.
+double dropped_on_demand(const std::string& group, const char* cache, const char* shared) {
+  return number_after(group + "/memory.stat", cache, 0) - number_after(group + "/memory.stat", shared, 0);
+}
+
 void apply_v2(const std::string& group, Limits& limits) {
   double quota = kUnlimited;
   double period = 1;
   std::ifstream cpu(group + "/cpu.max");
   if (!(cpu >> quota >> period)) quota = kUnlimited;
-  const double used = first_number(group + "/memory.current", 0) - number_after(group + "/memory.stat", "file", 0);
+  const double used = first_number(group + "/memory.current", 0) - dropped_on_demand(group, "file", "shmem");
   limits.tighten(quota / period, first_number(group + "/memory.max", kUnlimited), std::max(0.0, used));
 }
 
@@ -70,7 +75,7 @@ void apply_v1_cpu(const std::string& group, Limits& limits) {
 }
 
 void apply_v1_memory(const std::string& group, Limits& limits) {
-  const double used = first_number(group + "/memory.usage_in_bytes", 0) - number_after(group + "/memory.stat", "total_cache", 0);
+  const double used = first_number(group + "/memory.usage_in_bytes", 0) - dropped_on_demand(group, "total_cache", "total_shmem");
   limits.tighten(kUnlimited, first_number(group + "/memory.limit_in_bytes", kUnlimited), std::max(0.0, used));
 }
 

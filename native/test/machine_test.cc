@@ -66,11 +66,11 @@ TEST("read_machine: cgroup v2 limits hold, the tightest of the group and its anc
   root.write("/sys/fs/cgroup/outer/inner/memory.stat", "anon 50000000\nfile 100000000\n");
   root.write("/sys/fs/cgroup/outer/memory.max", "300000000\n");
   root.write("/sys/fs/cgroup/outer/memory.current", "160000000\n");
-  root.write("/sys/fs/cgroup/outer/memory.stat", "anon 60000000\nfile 100000000\n");
+  root.write("/sys/fs/cgroup/outer/memory.stat", "anon 50000000\nfile 110000000\nshmem 10000000\n");
   root.write("/sys/fs/cgroup/outer/cpu.max", "50000 100000\n");
   CHECK_EQUAL(root.read().core_count, 1u);  // half a core is one thread
   CHECK_EQUAL(root.read().memory_bytes, 300000000.0);
-  CHECK_EQUAL(root.read().memory_available_bytes, 240000000.0);  // page cache counts as free
+  CHECK_EQUAL(root.read().memory_available_bytes, 240000000.0);  // page cache counts as free, shared memory does not
 }
 
 TEST("read_machine: in a container the mount's root answers for a path of the host (v2)") {
@@ -86,7 +86,7 @@ TEST("read_machine: cgroup v1 limits hold") {
   root.write("/proc/self/cgroup", "9:memory:/a\n4:cpu,cpuacct:/a\n1:name=systemd:/a\n");
   root.write("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "200000000\n");
   root.write("/sys/fs/cgroup/memory/a/memory.usage_in_bytes", "120000000\n");
-  root.write("/sys/fs/cgroup/memory/a/memory.stat", "cache 1\ntotal_cache 70000000\n");
+  root.write("/sys/fs/cgroup/memory/a/memory.stat", "cache 1\ntotal_cache 75000000\ntotal_shmem 5000000\n");
   root.write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
   root.write("/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "100000\n");
   root.write("/sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
