@@ -18,6 +18,8 @@ namespace {
 constexpr uint32_t kChunkNeurons = 64;
 // From this share of the neurons on, all of `down` is read faster than a part of it (docs/measurements.md).
 constexpr double kDenseDownShare = 0.25;
+// From this share of a chunk's candidates on, all of them are read of `up`.
+constexpr double kDenseUpShare = 0.75;
 
 // A set of candidates is mostly gaps: chunks are long, so that rows are multiplied eight at a time and each eight are fetched during the last.
 uint32_t chunk_neurons_of(uint32_t ffn_width, bool has_gaps, uint32_t thread_count) {
@@ -85,6 +87,13 @@ struct Search {
     });
   }
 
+  // Drops candidates whose gate is zero in every row; returns how many stay. Where nearly all fire, none is dropped: rows without gaps between them
+  // are read faster than most of them.
+  uint32_t confirm(uint32_t* neurons, uint32_t first, uint32_t end, SparseChunk& found) const {
+    const uint32_t firing = keep_firing(neurons, found.candidate_count, found.activation_count);
+    return firing >= kDenseUpShare * found.candidate_count ? candidates(first, end, neurons) : firing;
+  }
+
   // activation = g(up · x + bias), times the gate's where the model has one; zero in rows that do not want the neuron.
   void compute_up(const uint32_t* neurons, uint32_t count) const {
     const float* const bias = or_null(block.up_bias);
@@ -96,7 +105,8 @@ struct Search {
           const uint32_t n = neurons[k];
           float& a = activation(row, n);
           const float up = g(sums[uint64_t{row} * ffn_width + n] + (bias == nullptr ? 0 : bias[n]));
-          a = !wants(row, n) ? 0 : model.shape.gated ? a * up : up;
+          if (!model.shape.gated) a = wants(row, n) ? up : 0;
+          else if (a != 0) a *= up;  // a gate of 0, or one that the row does not want, stays 0 whatever `up` is
         }
       }
     });
@@ -113,7 +123,7 @@ struct Search {
     found.confirmed_count = found.candidate_count;
     if (model.shape.gated) {
       compute_gate(neurons, found.candidate_count);
-      if (ffn.confirm) found.confirmed_count = keep_firing(neurons, found.candidate_count, found.activation_count);
+      if (ffn.confirm) found.confirmed_count = confirm(neurons, first, end, found);
     }
     compute_up(neurons, found.confirmed_count);
     found.neuron_count = keep_firing(neurons, found.confirmed_count, found.activation_count);
@@ -162,7 +172,7 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
     });
   }
   const Search search{model, b, ffn, rows_of(ffn.hidden, width, ffn.row_count, width, w.input_codes),
-                      Forms(cpu.kernels, {&b.down_repacked})};
+                      b.down_by_neuron.bound() ? Forms(cpu.kernels, {}) : Forms(cpu.kernels, {&b.down_repacked})};
   const uint32_t chunk_count = (model.shape.ffn_width + search.chunk_neurons - 1) / search.chunk_neurons;
   cpu.pool.for_each(chunk_count, [&](uint32_t chunk, uint32_t) { search.run(chunk); });
 
@@ -182,8 +192,9 @@ void ffn_sparse(Model& model, uint32_t block, const Ffn& ffn) {
   count_weights(model.counters, b.up, confirmed_count);
   clock.charge(POWERINFER_STAGE_GATE_UP);
 
-  // Sums of codes are the same bits either way; others differ by rounding, and would then depend on what other rows of the batch fire.
-  if (search.down_forms.any() && b.down.bound() && neuron_count >= kDenseDownShare * model.shape.ffn_width) {
+  // Sums of codes are the same bits either way (of finite weights); others differ by rounding, and would then depend on what other rows of the batch
+  // fire.
+  if (search.down_forms.any() && b.down.type == b.down_repacked.type && b.down.bound() && neuron_count >= kDenseDownShare * model.shape.ffn_width) {
     multiply_down(model, b.down, ffn.row_count, ffn.partial);
   } else {
     add_neurons(model, block, neuron_count, ffn.row_count, ffn.partial);

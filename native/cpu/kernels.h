@@ -1,6 +1,6 @@
 // What kernels are given, and the table of all kernels that one instruction set offers.
 //
-// A kernel only computes: no allocation, no globals, no logging, no argument checks (abi.cc made them). It works on a slice of its output
+// A kernel only computes: no allocation, no globals, no logging, no argument checks (abi_*.cc and bind.cc made them). It works on a slice of its output
 // (rows, columns or heads), so that threads share work without sharing a cache line or an accumulator. Every output value is a function of
 // its inputs alone: it does not depend on the slice, on the number of threads, or on how many other rows are in the batch.
 #pragma once
@@ -109,7 +109,7 @@ struct Kernels {
   MatmulKernel matmul[kTypeCount];          // null: unknown type. Types without a fast kernel have one that dequantizes row by row.
   Form form[kTypeCount];                    // what matmul reads of the activations
   AccumulateKernel accumulate[kTypeCount];  // by-neuron rows in a GGUF type
-  AccumulateKernel accumulate_repacked[kTypeCount];  // repacked from a DOWN of that type: reads x in the same form, and for codes gives matmul's bits
+  AccumulateKernel accumulate_repacked[kTypeCount];  // repacked from a DOWN of that type: reads x in the same form, and for codes gives matmul's bits if weights are finite
   bool reads_panels;  // matmul of types that have panels (resident.h)
   DequantizeKernel dequantize[kTypeCount];
   QuantizeBytesKernel quantize_bytes;

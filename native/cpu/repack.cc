@@ -141,9 +141,13 @@ uint64_t repacked_down_bytes(uint32_t type, uint32_t hidden_width, uint32_t ffn_
 }
 
 uint64_t repacked_read_bytes(uint32_t type, uint32_t hidden_width, const uint32_t* neurons, uint32_t neuron_count) {
-  uint64_t total = 0;
-  for_each_repacked_read(repacked_layout(type, hidden_width), neurons, neuron_count, [&](uint64_t, uint64_t size_bytes) { total += size_bytes; });
-  return total;
+  const RepackedLayout layout = repacked_layout(type, hidden_width);
+  uint64_t groups = 0, blocks = 0;
+  for (uint32_t i = 0; i < neuron_count; ++i) {
+    groups += i == 0 || neurons[i] / layout.group_neurons != neurons[i - 1] / layout.group_neurons;
+    blocks += i == 0 || neurons[i] / layout.block_neurons != neurons[i - 1] / layout.block_neurons;
+  }
+  return neuron_count * layout.code_row_bytes + groups * layout.group_rows_bytes + blocks * layout.block_rows_bytes;
 }
 
 void repack_down(ThreadPool& pool, uint32_t type, uint32_t hidden_width, uint32_t ffn_width, const uint8_t* from, uint8_t* to) {

@@ -33,19 +33,7 @@ struct RepackedLayout {
 RepackedLayout repacked_layout(uint32_t type, uint32_t hidden_width);
 // Bytes of a repacked DOWN [ffn_width, hidden_width] of `type`; 0 if the type is unknown or ffn_width is not whole blocks.
 uint64_t repacked_down_bytes(uint32_t type, uint32_t hidden_width, uint32_t ffn_width);
-// Calls read(offset, size_bytes) for what accumulate_repacked reads for these neurons (ascending): their codes, and the scale rows of every group
-// and block they touch.
-template <class Read>
-void for_each_repacked_read(const RepackedLayout& layout, const uint32_t* neurons, uint32_t neuron_count, Read&& read) {
-  for (uint32_t i = 0; i < neuron_count; ++i) {
-    const uint32_t n = neurons[i];
-    const uint64_t block = n / layout.block_neurons * layout.block_bytes();
-    const uint64_t group = block + layout.block_rows_bytes + n % layout.block_neurons / layout.group_neurons * layout.group_bytes();
-    if (i == 0 || n / layout.block_neurons != neurons[i - 1] / layout.block_neurons) read(block, layout.block_rows_bytes);
-    if (i == 0 || n / layout.group_neurons != neurons[i - 1] / layout.group_neurons) read(group, layout.group_rows_bytes);
-    read(group + layout.group_rows_bytes + n % layout.group_neurons * layout.code_row_bytes, layout.code_row_bytes);
-  }
-}
+// Bytes that accumulate_repacked reads for these neurons (ascending): their codes, and the scale rows of every group and block they touch.
 uint64_t repacked_read_bytes(uint32_t type, uint32_t hidden_width, const uint32_t* neurons, uint32_t neuron_count);
 // Writes it to `to`. Work is shared by blocks of neurons over `pool`.
 void repack_down(ThreadPool& pool, uint32_t type, uint32_t hidden_width, uint32_t ffn_width, const uint8_t* from, uint8_t* to);

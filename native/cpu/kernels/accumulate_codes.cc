@@ -15,8 +15,8 @@ struct CodedNeurons {
   float scale;
   int32_t sum = 0;                            // of the codes
   uint32_t count = 0;
-  const uint8_t* rows[kGroupNeuronsMax + 1];  // weight codes
-  int32_t codes[kGroupNeuronsMax + 1];        // an odd count is followed by the last row again, times 0
+  const uint8_t* rows[kGroupNeuronsMax];  // weight codes
+  int32_t codes[kGroupNeuronsMax];        // an odd count is followed by the last row again, times 0
 
   template <class Block>
   CodedNeurons(const Accumulate& op, const ListedGroup<Block>& group, uint32_t row) {
