@@ -78,7 +78,11 @@ export interface DeviceProfile {
  */
 export interface Device {
   readonly name: string
-  /** Room for `positionCount` positions of every block; freed with the scope. */
+  /**
+   * Room for `positionCount` positions of every block; freed with the scope.
+   *
+   * - fails  with `NotEnoughMemory`; with `BackendFailure` where heads are not whole blocks of `type` (q8_0: 32)
+   */
   readonly openCache: (
     positionCount: number,
     type: CacheType

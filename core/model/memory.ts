@@ -38,7 +38,7 @@ export const estimateMemory = (
   const { blockCount, hiddenWidth, ffnWidth, headCount, kvHeadCount, headWidth, vocabularySize } = model.shape
   const sparse = options.sparse ?? model.sparse
   const weightBytes = modelBytes(model)
-  // Codes and scales only change places: the size stays.
+  // An estimate: codes and scales change places, but formats whose codes are not whole nibbles or bytes grow (Q6_K by a third, Q2_K threefold).
   const repackedDownBytes = model.blocks.reduce(
     (bytes, { down }) => bytes + (sparse && down.layout === "by_output" ? down.weight.sizeBytes : 0),
     0

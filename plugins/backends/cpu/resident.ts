@@ -75,7 +75,10 @@ const residentMatrices = ({ device, repackedBytes }: ResidentContext): ReadonlyA
   )
 ]
 
-/** Embeddings are read a row at a time, and `down` by rows serves prefill alone where a sparse run decodes: both stay where they are. */
+/**
+ * Embeddings are read a row at a time. Where a sparse run decodes, `down` by rows serves prefill, and blocks of which a quarter fires: too little
+ * for a second copy. Both stay in the file's mapping.
+ */
 const layoutOf = (role: number, { model, sparse, candidates }: ResidentContext["device"]): number | undefined => {
   switch (role) {
     case Role.output:
