@@ -146,8 +146,8 @@ void add_neurons(Model& model, uint32_t block, uint32_t neuron_count, uint32_t r
   const uint32_t width = model.shape.hidden_width;
   const Rows x = rows_of(w.activation.get(), model.shape.ffn_width, row_count, model.shape.ffn_width, w.activation_codes);
 
-  // Two slices of columns a thread: enough to even out, and each still reads long runs of a neuron's row.
-  const uint32_t slice = std::max(256u, (width / (cpu.pool.thread_count() * 2) + 255) / 256 * 256);
+  // One slice of columns a thread: all slices are the same work, and each reads runs of a neuron's row as long as can be.
+  const uint32_t slice = std::max(256u, (width / cpu.pool.thread_count() + 255) / 256 * 256);
   cpu.pool.for_each((width + slice - 1) / slice, [&](uint32_t chunk, uint32_t) {
     const uint32_t begin = chunk * slice;
     const uint32_t end = std::min(begin + slice, width);
