@@ -2,9 +2,9 @@
 import { type Effect, Schema, type Scope } from "effect"
 import type { Batch, CacheId, HiddenRows } from "./batch.ts"
 import type { Model } from "./model/model.ts"
-import type { NativeLibraryError } from "./native/library.ts"
 import type { NeuronSet } from "./neuron_set.ts"
-import type { DeviceFacts, NeuronShare } from "./placement.ts"
+import type { NeuronShare } from "./placement.ts"
+import type { NativeSelector } from "./predictor.ts"
 
 /** The device cannot run this model or these options: an unsupported instruction set, a failed repack, a native call that was refused. */
 export class BackendFailure extends Schema.TaggedError<BackendFailure>()("BackendFailure", {
@@ -99,6 +99,16 @@ export interface Device {
    * - `confirms`  read up (gated) and down only of neurons whose activation is not zero
    */
   startFfn(block: number, hidden: HiddenRows, active: NeuronSet | undefined, confirms: boolean): FfnPartial
+  /**
+   * `startFfn` with the candidates that a native predictor names, in one native call: for devices that hold whole blocks and are native too.
+   * Absent: the engine calls the predictor itself.
+   */
+  readonly startSelectedFfn?: (
+    block: number,
+    hidden: HiddenRows,
+    selector: NativeSelector,
+    confirms: boolean
+  ) => FfnPartial
   /** Home only: adds every partial and down's bias to the residual. */
   mergeFfn(block: number, partials: ReadonlyArray<FfnPartial>): void
   /** Home only: f32[logit_count, vocabulary_size] of the rows that want them; valid until the next batch. */
@@ -122,12 +132,4 @@ export interface DeviceContext {
   readonly candidates: "every" | "some"
   /** One line for people: repacking, its bytes, its place. */
   readonly announce: (line: string) => void
-}
-
-/** Opens devices of one kind. */
-export interface Backend {
-  readonly facts: Effect.Effect<DeviceFacts, BackendFailure | NativeLibraryError>
-  readonly open: (
-    context: DeviceContext
-  ) => Effect.Effect<Device, BackendFailure | NotEnoughMemory | NativeLibraryError, Scope.Scope>
 }

@@ -57,6 +57,16 @@ export class NeuronSet {
     return count
   }
 
+  /** The first row that names neurons at ffn_width or above, as only who writes `words` can; -1 if none does. */
+  strayRow(): number {
+    const tail = this.ffnWidth % 32
+    if (tail === 0) return -1
+    for (let row = 0; row < this.rowCount; row++) {
+      if (this.words[(row + 1) * this.wordsPerRow - 1]! >>> tail !== 0) return row
+    }
+    return -1
+  }
+
   /** this = of ∩ share, row by row, where `share` is one row of words: the part of a set that lives on one device. */
   intersect(of: NeuronSet, share: Uint32Array): void {
     this.rowCount = of.rowCount

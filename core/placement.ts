@@ -1,6 +1,6 @@
 // Which device holds which neurons.
-import { type Effect, Schema } from "effect"
-import type { ModelShape } from "./model/model.ts"
+import { Schema } from "effect"
+import type { Model } from "./model/model.ts"
 
 /** The policy found no plan for these devices. */
 export class PlacementImpossible extends Schema.TaggedError<PlacementImpossible>()("PlacementImpossible", {
@@ -31,10 +31,9 @@ export interface PlacementPlan {
 
 export type NeuronShare = "all" | "none" | Uint32Array
 
-/** Decides who holds which neurons. */
-export interface Placement {
-  readonly place: (
-    shape: ModelShape,
-    devices: ReadonlyArray<DeviceFacts>
-  ) => Effect.Effect<PlacementPlan, PlacementImpossible>
+/** What a policy places. */
+export interface PlacementContext {
+  readonly model: Model
+  /** A plan names them by their index. Where there are none, a policy refuses. */
+  readonly devices: ReadonlyArray<DeviceFacts>
 }

@@ -1,27 +1,115 @@
-// What makes a backend, a predictor or a placement policy loadable by name.
-import { Effect, Schema } from "effect"
-import type { Backend } from "./backend.ts"
-import type { Placement } from "./placement.ts"
-import type { Predictor } from "./predictor.ts"
+// What makes a backend, a predictor or a placement policy loadable by name? First-party plugins keep this contract and no other.
+import type { Effect, Schema, Scope } from "effect"
+import type { BackendFailure, Device, DeviceContext, NotEnoughMemory } from "./backend.ts"
+import type { NativeLibraryError } from "./native/library.ts"
+import type { DeviceFacts, PlacementContext, PlacementImpossible, PlacementPlan } from "./placement.ts"
+import type {
+  NeuronSelector,
+  PredictorContext,
+  PredictorFailure,
+  PredictorMismatch,
+  TrainingContext
+} from "./predictor.ts"
 
-/** What each kind of plugin provides. */
+/** In the order in which an engine opens them. */
+export const pluginKinds = ["placement", "predictor", "backend"] as const
+
+export type PluginKind = (typeof pluginKinds)[number]
+
+/** By kind: what a plugin is opened with, what it opens to, and how it may refuse. */
 export interface PluginKinds {
-  readonly backend: Backend
-  readonly predictor: Predictor
-  readonly placement: Placement
+  readonly backend: {
+    readonly context: DeviceContext
+    readonly opened: Device
+    readonly refusal: BackendFailure | NotEnoughMemory | NativeLibraryError
+  }
+  readonly predictor: {
+    readonly context: PredictorContext
+    readonly opened: NeuronSelector
+    readonly refusal: PredictorMismatch | PredictorFailure | NativeLibraryError
+  }
+  readonly placement: {
+    readonly context: PlacementContext
+    readonly opened: PlacementPlan
+    readonly refusal: PlacementImpossible
+  }
 }
 
-export type PluginKind = keyof PluginKinds
+/** Native code of a plugin: a shared library that exports the entry symbol of powerinfer_plugin.h. See `nativeKernels`. */
+export interface PluginKernels {
+  /** Where the library may lie, best first: built for this platform and shipped, or built on this machine. */
+  readonly candidates: ReadonlyArray<string>
+  /** What makes it, for messages. */
+  readonly build: string
+}
 
-/** A plugin as its module default-exports it. `module` lets the engine's worker import it again. */
-export interface Plugin<Kind extends PluginKind = PluginKind, Options = unknown> {
+/** What plugins of all kinds have. */
+interface PluginCommon<Kind extends PluginKind = PluginKind, Options = unknown, Encoded = unknown> {
   readonly kind: Kind
   readonly name: string
-  /** URL of the module that default-exports this plugin: `import.meta.url`. */
+  readonly version: string
+  readonly engine: string
   readonly module: string
-  readonly options: Schema.Codec<Options, unknown>
-  readonly make: (options: Options) => PluginKinds[Kind]
+  readonly options: Schema.Codec<Options, Encoded>
+  // Methods, not properties: a plugin of known options is then also one of unknown ones, which its Schema decodes.
+  open(
+    options: Options,
+    context: PluginKinds[Kind]["context"]
+  ): Effect.Effect<PluginKinds[Kind]["opened"], PluginKinds[Kind]["refusal"], Scope.Scope>
+  readonly kernels?: PluginKernels
 }
+
+/** Opens to a `Device`. */
+export interface BackendPlugin<Options = unknown, Encoded = unknown> extends PluginCommon<"backend", Options, Encoded> {
+  /** What a placement policy may know before anything is opened. */
+  facts(options: Options): Effect.Effect<DeviceFacts, BackendFailure | NativeLibraryError>
+}
+
+/** Opens to a `NeuronSelector`. */
+export interface PredictorPlugin<Options = unknown, Encoded = unknown> extends PluginCommon<
+  "predictor",
+  Options,
+  Encoded
+> {
+  /**
+   * Learns from what a model does: writes what it learned to `context.out`, under a temporary name first, and returns the options that open it.
+   * The same seed and rows give the same bytes.
+   */
+  train?(
+    options: Options,
+    context: TrainingContext
+  ): Effect.Effect<Options, PluginKinds["predictor"]["refusal"], Scope.Scope>
+}
+
+/** Opens to a `PlacementPlan`. */
+export interface PlacementPlugin<Options = unknown, Encoded = unknown> extends PluginCommon<
+  "placement",
+  Options,
+  Encoded
+> {}
+
+interface PluginsByKind<Options, Encoded> {
+  readonly backend: BackendPlugin<Options, Encoded>
+  readonly predictor: PredictorPlugin<Options, Encoded>
+  readonly placement: PlacementPlugin<Options, Encoded>
+}
+
+/**
+ * A plugin as its module default-exports it.
+ *
+ * - `version`  of the plugin, as in its package.json
+ * - `engine`   the versions of @powerinfer/core that it is written for: "^0.1.0"
+ * - `module`   `import.meta.url`: the engine's worker imports it again
+ * - `options`  a Schema: the flags of the command line, the keys of a configuration file, and their validation
+ * - `open`     checks everything once and returns a plain, synchronous object; what it acquires is freed with the scope
+ * - `kernels`  its native code, checked before `open` is called
+ */
+export type Plugin<Kind extends PluginKind = PluginKind, Options = unknown, Encoded = unknown> = PluginCommon<
+  Kind,
+  Options,
+  Encoded
+> &
+  PluginsByKind<Options, Encoded>[Kind]
 
 /** A plugin with its options, as it travels to the worker: plain data. */
 export interface PluginUse<Kind extends PluginKind = PluginKind> {
@@ -31,46 +119,30 @@ export interface PluginUse<Kind extends PluginKind = PluginKind> {
   readonly options: Readonly<Record<string, unknown>>
 }
 
-/** The named plugin cannot be had. */
-export class PluginUnavailable extends Schema.TaggedError<PluginUnavailable>()("PluginUnavailable", {
-  kind: Schema.String,
-  name: Schema.String,
-  reason: Schema.String
-}) {
-  override get message() {
-    return `Cannot load the ${this.kind} ${this.name}: ${this.reason}`
-  }
-}
-
 /**
  * Defines a plugin.
  *
  * @example
  * ```ts
- * export default definePlugin({ kind: "predictor", name: "every_neuron", module: import.meta.url, options: Schema.Struct({}), make: () => predictor })
+ * export default definePlugin({
+ *   kind: "predictor",
+ *   name: "first_half",
+ *   version: "1.0.0",
+ *   engine: "^0.1.0",
+ *   module: import.meta.url,
+ *   options: Schema.Struct({}),
+ *   open: (_options, { model }) => Effect.succeed(selectorOf(model))
+ * })
  * ```
  */
-export const definePlugin = <Kind extends PluginKind, Options>(plugin: Plugin<Kind, Options>): Plugin<Kind, Options> =>
-  plugin
+export const definePlugin: {
+  <Options, Encoded>(plugin: PredictorPlugin<Options, Encoded>): PredictorPlugin<Options, Encoded>
+  <Options, Encoded>(plugin: PlacementPlugin<Options, Encoded>): PlacementPlugin<Options, Encoded>
+  <Options, Encoded>(plugin: BackendPlugin<Options, Encoded>): BackendPlugin<Options, Encoded>
+} = <Defined extends Plugin>(plugin: Defined): Defined => plugin
 
 /** Names a plugin and its options for an engine to open. Options are checked when it opens. */
-export const usePlugin = <Kind extends PluginKind, Options>(
-  plugin: Plugin<Kind, Options>,
-  options: Readonly<Record<string, unknown>> = {}
-): PluginUse<Kind> => ({ kind: plugin.kind, name: plugin.name, module: plugin.module, options })
-
-/** Imports the plugin's module and makes it with its options. */
-export const loadPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(use: PluginUse<Kind>) {
-  const unavailable = (reason: string) => new PluginUnavailable({ kind: use.kind, name: use.name, reason })
-  const module = yield* Effect.tryPromise({
-    try: () => import(use.module) as Promise<{ readonly default?: Plugin<Kind> }>,
-    catch: (cause) =>
-      unavailable(`its module does not load (${cause instanceof Error ? cause.message : String(cause)})`)
-  })
-  const plugin = module.default
-  if (plugin?.kind !== use.kind) return yield* unavailable(`${use.module} does not default-export a ${use.kind} plugin`)
-  const options = yield* Schema.decodeUnknownEffect(plugin.options)(use.options, { onExcessProperty: "error" }).pipe(
-    Effect.mapError((error) => unavailable(`its options are wrong: ${error.message}`))
-  )
-  return plugin.make(options)
-})
+export const usePlugin = <Kind extends PluginKind, Options, Encoded>(
+  plugin: PluginCommon<Kind, Options, Encoded>,
+  ...[options]: {} extends Encoded ? [options?: Encoded] : [options: Encoded]
+): PluginUse<Kind> => ({ kind: plugin.kind, name: plugin.name, module: plugin.module, options: { ...options } })

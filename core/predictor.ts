@@ -1,5 +1,5 @@
 // Which FFN neurons to compute for these rows.
-import { type Effect, Schema, type Scope } from "effect"
+import { Schema } from "effect"
 import type { HiddenRows } from "./batch.ts"
 import type { Model } from "./model/model.ts"
 import type { NeuronSet } from "./neuron_set.ts"
@@ -12,6 +12,16 @@ export class PredictorMismatch extends Schema.TaggedError<PredictorMismatch>()("
 }) {
   override get message() {
     return `Cannot open the predictor ${this.predictor}: the model has ${this.actual}, it needs ${this.expected}`
+  }
+}
+
+/** The predictor cannot be opened for a reason of its own: weights that are missing or damaged, say. */
+export class PredictorFailure extends Schema.TaggedError<PredictorFailure>()("PredictorFailure", {
+  predictor: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `Cannot open the predictor ${this.predictor}: ${this.reason}`
   }
 }
 
@@ -39,6 +49,13 @@ export interface NeuronSelector {
    * - `hidden`  f32[row_count, hidden_width], the normalized FFN input. Borrowed: never written, never kept.
    */
   select(block: number, hidden: HiddenRows, active: NeuronSet): void
+  /** The same selection as native code, where it is: a device that is native too calls it without coming back here. */
+  readonly native?: NativeSelector
+}
+
+/** A predictor that libpowerinfer has opened: a handle of powerinfer.h. */
+export interface NativeSelector {
+  readonly predictor: number
 }
 
 /** What a predictor is opened with. */
@@ -47,9 +64,27 @@ export interface PredictorContext {
   readonly probe: ActivationProbe
   /** Most rows one `select` will see: for scratch buffers. */
   readonly rowCountMax: number
+  /** One line for people: a large file being read, its place. Also a sign of life to who waits. */
+  readonly announce: (line: string) => void
 }
 
-/** Guesses which FFN neurons will fire, so that the others are never computed. */
-export interface Predictor {
-  readonly open: (context: PredictorContext) => Effect.Effect<NeuronSelector, PredictorMismatch, Scope.Scope>
+/** Consecutive rows of one block, as the dense model ran them. Borrowed: valid until the next ones are asked for. */
+export interface TrainingRows {
+  readonly rowCount: number
+  /** The normalized FFN input: f32[row_count, hidden_width]. */
+  readonly hidden: Float32Array
+  /** f(gate · x) ⊙ g(up · x) of every neuron: f32[row_count, ffn_width]. */
+  readonly activations: Float32Array
+}
+
+/** What a predictor is trained with. */
+export interface TrainingContext {
+  readonly model: Model
+  /** The rows of a block in the order of the corpus; a new pass with each call. */
+  readonly rows: (block: number) => Iterable<TrainingRows>
+  /** Of everything that is drawn. */
+  readonly seed: number
+  /** The file to write. */
+  readonly out: string
+  readonly announce: (line: string) => void
 }

@@ -15,7 +15,7 @@ export const exitCodes = {
   5: "not supported: architecture, tensor type, tokenizer, instruction set",
   6: "not enough memory",
   7: "the prompt: too long for the context, not UTF-8, or no chat template for it",
-  8: "a plugin cannot be had or does not fit the model",
+  8: "a plugin cannot be had, does not fit the model, or broke its contract",
   9: "the native library cannot be found, built or loaded"
 } as const
 
@@ -99,6 +99,9 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   ChatTemplateFailed: 7,
 
   PluginUnavailable: 8,
+  PluginIncompatible: 8,
+  PluginFault: 8,
+  PredictorFailure: 8,
   PlacementImpossible: 8,
   PredictorMismatch: 8,
 

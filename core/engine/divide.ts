@@ -2,21 +2,19 @@
 import { NeuronSet } from "../neuron_set.ts"
 import type { PlacementPlan } from "../placement.ts"
 
-/** A device's part of a batch: a set, "every" (all neurons of all rows), or "none" (nothing to start). */
-export type DeviceNeurons = NeuronSet | "every" | "none"
+/** What a batch wants of a block: a set, "every" (all neurons of all rows), or "selected" (what the device's native side selects itself). */
+export type ActiveNeurons = NeuronSet | "every" | "selected"
+
+/** A device's part of it; "none": nothing to start. */
+export type DeviceNeurons = ActiveNeurons | "none"
 
 /**
  * Divides one block's active neurons between the devices of a plan.
  *
- * - `active`   the selected neurons, or "every"
+ * - `active`   "selected" only where one device holds the whole block
  * - `into`     [device_count], overwritten; the sets are reused by the next call
  */
-export type DivideNeurons = (
-  block: number,
-  rowCount: number,
-  active: NeuronSet | "every",
-  into: Array<DeviceNeurons>
-) => void
+export type DivideNeurons = (block: number, rowCount: number, active: ActiveNeurons, into: Array<DeviceNeurons>) => void
 
 /** Whether any block's neurons live on more than one device. */
 export const dividesBlocks = (plan: PlacementPlan): boolean =>
@@ -40,7 +38,7 @@ export const openDivision = (plan: PlacementPlan, ffnWidth: number, rowCountMax:
       else {
         everyNeuron.rowCount = rowCount
         const part = parts[device]!
-        part.intersect(active === "every" ? everyNeuron : active, share)
+        part.intersect(typeof active === "string" ? everyNeuron : active, share)
         into[device] = part
       }
     }

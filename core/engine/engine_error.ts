@@ -5,15 +5,15 @@ import { ggufErrors } from "../gguf/gguf_error.ts"
 import { modelErrors } from "../model/model_error.ts"
 import { NativeLibraryError } from "../native/library.ts"
 import { PlacementImpossible } from "../placement.ts"
-import { PluginUnavailable } from "../plugin.ts"
-import { PredictorMismatch } from "../predictor.ts"
+import { PluginFault, PluginIncompatible, PluginUnavailable } from "../plugin_host/plugin_error.ts"
+import { PredictorFailure, PredictorMismatch } from "../predictor.ts"
 import { BiasOutsideVocabulary, UnusableLogits } from "../sampler/sampler.ts"
 import { tokenizerErrors } from "../tokenizer/tokenizer_error.ts"
 import { InvalidRequest, PromptTooLong, SessionBusy } from "./request.ts"
 import { NoChatTemplate } from "./runner.ts"
 import { CacheTypeUnsuited, ContextTooLong } from "./session.ts"
 
-/** The worker died or threw something that is no typed error: a defect of the engine or of a plugin. */
+/** The worker died or threw something that is no typed error: a defect of the engine, or of a plugin that we could not name. */
 export class EngineDefect extends Schema.TaggedError<EngineDefect>()("EngineDefect", { detail: Schema.String }) {
   override get message() {
     return `The engine failed: ${this.detail}; this is a defect of the engine or of a plugin, please report it`
@@ -26,8 +26,11 @@ export const EngineErrors = Schema.Union([
   ...modelErrors,
   ...tokenizerErrors,
   PluginUnavailable,
+  PluginIncompatible,
+  PluginFault,
   PlacementImpossible,
   PredictorMismatch,
+  PredictorFailure,
   BackendFailure,
   NotEnoughMemory,
   NativeLibraryError,

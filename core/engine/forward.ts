@@ -2,7 +2,7 @@
 import type { FfnPartial } from "../backend.ts"
 import type { Batch } from "../batch.ts"
 import { NeuronSet } from "../neuron_set.ts"
-import type { DeviceNeurons } from "./divide.ts"
+import type { ActiveNeurons, DeviceNeurons } from "./divide.ts"
 import type { OpenPlan } from "./open_plan.ts"
 
 /** Runs a batch through every block. Returns f32[logit_count, vocabulary_size], valid until the next batch; undefined if interrupted between blocks. */
@@ -23,11 +23,14 @@ export const openForward = (plan: OpenPlan): Forward => {
     for (let block = 0; block < model.shape.blockCount; block++) {
       if (interrupted?.()) return undefined
       const hidden = home.attend(batch, block)
-      let active: NeuronSet | "every" = "every"
+      let active: ActiveNeurons = "every"
       if (selector.proposes === "some" && !dense) {
-        selected.reset(batch.rowCount)
-        selector.select(block, hidden, selected)
-        active = selected
+        if (plan.selectsNatively[block]) active = "selected"
+        else {
+          selected.reset(batch.rowCount)
+          selector.select(block, hidden, selected)
+          active = selected
+        }
       }
       plan.divide(block, batch.rowCount, active, neurons)
       // Every share starts before any is merged: the devices work at the same time. The home always takes part: it adds down's bias.
@@ -39,7 +42,11 @@ export const openForward = (plan: OpenPlan): Forward => {
           nothing.rowCount = batch.rowCount
           part = nothing
         }
-        partials.push(devices[device]!.startFfn(block, hidden, part === "every" ? undefined : part, confirms))
+        partials.push(
+          part === "selected"
+            ? devices[device]!.startSelectedFfn!(block, hidden, selector.native!, confirms)
+            : devices[device]!.startFfn(block, hidden, part === "every" ? undefined : part, confirms)
+        )
       }
       home.mergeFfn(block, partials)
     }

@@ -3,7 +3,18 @@ import { Effect } from "effect"
 import type { Device } from "../backend.ts"
 import type { Model } from "../model/model.ts"
 import { checkPlan } from "../plan.ts"
-import { loadPlugin, type PluginUse } from "../plugin.ts"
+import type { PlacementPlan } from "../placement.ts"
+import type { PluginKind, PluginUse } from "../plugin.ts"
+import { checkDeviceCalls, checkSelectorCalls } from "../plugin_host/check_calls.ts"
+import {
+  guardDevice,
+  guardSelector,
+  openGuarded,
+  openTimeoutsMs,
+  type PluginCall,
+  pluginFault
+} from "../plugin_host/guard.ts"
+import { type LoadedPlugin, loadPlugin } from "../plugin_host/load_plugin.ts"
 import type { ActivationProbe, NeuronSelector } from "../predictor.ts"
 import { type DivideNeurons, dividesBlocks, openDivision } from "./divide.ts"
 import { openProfiler, type Profiler } from "./profiler.ts"
@@ -20,6 +31,10 @@ export interface PlanOptions {
   readonly sparseRowCountMax: number
   /** Measures where the time of batches goes; default false. */
   readonly profile?: boolean
+  /** Checks every call of every plugin against its contract; slow, for who writes one. Default false. */
+  readonly checkPlugins?: boolean
+  /** How long a plugin may take to open without a sign of life; default `openTimeoutsMs`. */
+  readonly openTimeoutsMs?: { readonly [Kind in PluginKind]?: number }
 }
 
 /** Everything `forward` needs. Plain and synchronous; one batch at a time. */
@@ -29,6 +44,8 @@ export interface OpenPlan {
   readonly home: Device
   readonly homeIndex: number
   readonly selector: NeuronSelector
+  /** By block: one device holds it, and its native side calls the native selector. */
+  readonly selectsNatively: ReadonlyArray<boolean>
   /** The FFN drops candidates whose activation is zero: asked for by the selector, and useful for this model's activation. */
   readonly confirms: boolean
   readonly sparseRowCountMax: number
@@ -38,31 +55,60 @@ export interface OpenPlan {
   readonly profiler: Profiler | undefined
 }
 
+/** Hears that a call of a plugin begins, which may take so long; undefined when it is over. */
+export type OnPluginCall = (call: PluginCall | undefined, timeoutMs: number) => void
+
 /** Opens a placed model on its devices. Everything is freed with the scope. */
 export const openPlan = Effect.fnUntraced(function* (
   model: Model,
   options: PlanOptions,
-  announce: (line: string) => void
+  announce: (line: string) => void,
+  calling: OnPluginCall = () => {}
 ) {
-  const backends = yield* Effect.forEach(options.backends, loadPlugin)
-  const placement = yield* loadPlugin(options.placement)
-  const predictor = yield* loadPlugin(options.predictor)
-  const facts = yield* Effect.forEach(backends, (backend) => backend.facts)
-  const placed = yield* placement.place(model.shape, facts)
-  yield* checkPlan(placed, model.shape, backends.length)
+  const rowCountMax = options.rowCountMax
+  const timeoutOf = (kind: PluginKind) => options.openTimeoutsMs?.[kind] ?? openTimeoutsMs[kind]
+  const observed = <A, E, R>({ kind, name }: PluginUse, call: string, work: Effect.Effect<A, E, R>) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => calling({ kind, name, call }, timeoutOf(kind))),
+      () => work,
+      () => Effect.sync(() => calling(undefined, 0))
+    )
+  const load = <Kind extends PluginKind>(use: PluginUse<Kind>) => observed(use, "import", loadPlugin(use))
+  const open = <Kind extends PluginKind>(
+    use: PluginUse<Kind>,
+    loaded: LoadedPlugin<Kind>,
+    context: OpeningContext<Kind>
+  ) => observed(use, "open", openGuarded(loaded, context, timeoutOf(use.kind)))
+
+  const backends = yield* Effect.forEach(options.backends, load)
+  const placement = yield* load(options.placement)
+  const predictor = yield* load(options.predictor)
+  const facts = yield* Effect.forEach(backends, (backend, index) =>
+    observed(options.backends[index]!, "facts", backend.facts)
+  )
+  const placed = yield* open(options.placement, placement, { model, devices: facts })
+  yield* attemptCall({ kind: "placement", name: placement.plugin.name, call: "open" }, () =>
+    checkPlan(placed, model.shape, backends.length, placement.plugin.name)
+  )
 
   // The predictor opens first, because devices prepare for the kind of batches it causes; its probe speaks to a home that opens after it.
   let home: Device | undefined
   const probe: ActivationProbe = {
     activations: (block, hidden, into) => home!.activations(block, hidden, into)
   }
-  const rowCountMax = options.rowCountMax
-  const selector = yield* predictor.open({ model, probe, rowCountMax })
-  const confirms = selector.confirms && model.sparse
-  const candidates = dividesBlocks(placed) ? "some" : selector.proposes
+  const selectorName = predictor.plugin.name
+  const opened = yield* open(options.predictor, predictor, { model, probe, rowCountMax, announce })
+  const guarded = yield* attemptCall({ kind: "predictor", name: selectorName, call: "open" }, () =>
+    Effect.succeed(
+      guardSelector(selectorName, options.checkPlugins ? checkSelectorCalls(selectorName, model.shape, opened) : opened)
+    )
+  )
+  const confirms = guarded.confirms && model.sparse
+  const candidates = dividesBlocks(placed) ? "some" : guarded.proposes
   const sparse = candidates === "some" || confirms
-  const devices = yield* Effect.forEach(backends, (backend, index) =>
-    backend.open({
+  const devices = yield* Effect.forEach(backends, (backend, index) => {
+    const { name } = backend.plugin
+    const context = {
       model,
       shares: placed.shares.map((block) => block[index]!),
       home: index === placed.home,
@@ -70,8 +116,15 @@ export const openPlan = Effect.fnUntraced(function* (
       sparse,
       candidates,
       announce
-    })
-  )
+    } as const
+    return Effect.flatMap(open(options.backends[index]!, backend, context), (device) =>
+      attemptCall({ kind: "backend", name, call: "open" }, () =>
+        Effect.succeed(
+          guardDevice(name, selectorName, options.checkPlugins ? checkDeviceCalls(name, model.shape, device) : device)
+        )
+      )
+    )
+  })
   home = devices[placed.home]!
   const divide = openDivision(placed, model.shape.ffnWidth, rowCountMax)
   const profiler = options.profile === true ? openProfiler(devices) : undefined
@@ -80,7 +133,8 @@ export const openPlan = Effect.fnUntraced(function* (
     devices,
     home,
     homeIndex: placed.home,
-    selector: profiler?.selector(selector) ?? selector,
+    selector: profiler?.selector(guarded) ?? guarded,
+    selectsNatively: placed.shares.map((block) => guarded.native !== undefined && holderSelects(block, devices)),
     confirms,
     sparseRowCountMax: options.sparseRowCountMax,
     rowCountMax,
@@ -89,3 +143,14 @@ export const openPlan = Effect.fnUntraced(function* (
   }
   return plan
 })
+
+type OpeningContext<Kind extends PluginKind> = Parameters<LoadedPlugin<Kind>["open"]>[0]
+
+/** What a plugin opened to is looked at for the first time: anything may be wrong with it. */
+const attemptCall = <A, E>(call: PluginCall, look: () => Effect.Effect<A, E>) =>
+  Effect.suspend(look).pipe(Effect.catchDefect((cause) => Effect.fail(pluginFault(call, cause))))
+
+const holderSelects = (block: PlacementPlan["shares"][number], devices: ReadonlyArray<Device>): boolean => {
+  const holder = block.indexOf("all")
+  return holder >= 0 && devices[holder]!.startSelectedFfn !== undefined
+}

@@ -90,6 +90,7 @@ export const openProfiler = (devices: ReadonlyArray<Device>): Profiler => {
       proposes: selector.proposes,
       confirms: selector.confirms,
       exact: selector.exact,
+      ...(selector.native && { native: selector.native }),
       select: (block, hidden, active) =>
         void timed("select", phaseOf(hidden.rowCount), () => selector.select(block, hidden, active))
     }),

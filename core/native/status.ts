@@ -10,7 +10,8 @@ export const Status = {
   fileError: -3,
   outOfMemory: -4,
   unsupported: -5,
-  incomplete: -6
+  incomplete: -6,
+  pluginFailed: -7
 } as const
 
 /**

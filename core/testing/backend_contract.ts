@@ -1,10 +1,12 @@
 // What must every backend do?
 import { Effect, Result, type Scope } from "effect"
-import type { Backend, Device } from "../backend.ts"
+import type { Device } from "../backend.ts"
 import { Batch, type HiddenRows } from "../batch.ts"
 import type { QuantizableTypeName } from "../gguf/quantize.ts"
 import type { Model } from "../model/model.ts"
 import { NeuronSet } from "../neuron_set.ts"
+import type { BackendPlugin } from "../plugin.ts"
+import { bindPlugin } from "../plugin_host/load_plugin.ts"
 import { randomFromSeed } from "../sampler/random.ts"
 import { check, checkClose, type DefineTest } from "./assertions.ts"
 import { openHome, runBatch, runTokens } from "./direct_run.ts"
@@ -14,10 +16,11 @@ import { openTinyModel, type TinyModel } from "./tiny_model.ts"
 /** What the suite is given. */
 export interface BackendUnderTest {
   readonly test: DefineTest
-  readonly name: string
-  readonly backend: Backend
-  /** The reference backend. */
-  readonly oracle: Backend
+  readonly plugin: BackendPlugin
+  /** Default: none. */
+  readonly options?: Readonly<Record<string, unknown>>
+  /** The reference backend, or another that is trusted. */
+  readonly oracle: BackendPlugin
   /** Weight types to try; default: all that can be written. */
   readonly types?: ReadonlyArray<QuantizableTypeName>
   /** Largest error against the oracle, in standard deviations; default 1e-4, rounding of float32 sums. */
@@ -41,7 +44,7 @@ const f32Tolerance = 1e-4
 export const backendContract = (given: BackendUnderTest): void => {
   const tolerance = given.tolerance ?? (() => f32Tolerance)
   const define = (sentence: string, spec: TinyModel, run: (pair: Pair) => Effect.Effect<void, unknown, Scope.Scope>) =>
-    given.test(`${given.name} ${sentence}`, () =>
+    given.test(`${given.plugin.name} ${sentence}`, () =>
       Effect.runPromise(Effect.scoped(Effect.flatMap(openPair(given, spec), run)) as Effect.Effect<void, unknown>)
     )
 
@@ -79,8 +82,8 @@ export const backendContract = (given: BackendUnderTest): void => {
 const openPair = Effect.fnUntraced(function* (given: BackendUnderTest, spec: TinyModel) {
   const model = yield* openTinyModel(spec)
   const options = { rowCountMax, sparse: true }
-  const device = yield* openHome(given.backend, model, options)
-  const oracle = yield* openHome(given.oracle, model, options)
+  const device = yield* openHome(yield* bindPlugin(given.plugin, given.options ?? {}), model, options)
+  const oracle = yield* openHome(yield* bindPlugin(given.oracle, {}), model, options)
   return { model, device, oracle }
 })
 
@@ -184,7 +187,8 @@ const countWhenConfirming = Effect.fnUntraced(function* ({ model, device }: Pair
 })
 
 /** Even neurons on the home, odd ones on a second device of the same kind. */
-const compareSplit = Effect.fnUntraced(function* ({ backend }: BackendUnderTest, { model, oracle }: Pair) {
+const compareSplit = Effect.fnUntraced(function* (given: BackendUnderTest, { model, oracle }: Pair) {
+  const backend = yield* bindPlugin(given.plugin, given.options ?? {})
   const { blockCount, ffnWidth } = model.shape
   const wordCount = Math.ceil(ffnWidth / 32)
   const shares = [0x55555555, 0xaaaaaaaa].map((bits) => new Uint32Array(wordCount).fill(bits))

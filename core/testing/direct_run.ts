@@ -1,16 +1,18 @@
 // How does one device run rows without an engine around it?
 import { Effect, type Scope } from "effect"
-import type { Backend, CacheType, Device, FfnPartial } from "../backend.ts"
+import type { CacheType, Device, FfnPartial } from "../backend.ts"
 import { Batch, type HiddenRows } from "../batch.ts"
 import type { Model } from "../model/model.ts"
 import type { NeuronSet } from "../neuron_set.ts"
+import type { PluginKinds } from "../plugin.ts"
+import type { LoadedPlugin } from "../plugin_host/load_plugin.ts"
 
 /** Opens the only device of a model: home to every neuron. */
 export const openHome = (
-  backend: Backend,
+  backend: Pick<LoadedPlugin<"backend">, "open">,
   model: Model,
   options: { readonly rowCountMax: number; readonly sparse: boolean }
-): Effect.Effect<Device, Effect.Error<ReturnType<Backend["open"]>>, Scope.Scope> =>
+): Effect.Effect<Device, PluginKinds["backend"]["refusal"], Scope.Scope> =>
   backend.open({
     model,
     candidates: "some",

@@ -8,7 +8,7 @@
  * import { test } from "bun:test"
  * import { predictorContract } from "@powerinfer/core/testing"
  *
- * predictorContract({ test, name: "mine", predictor, proposes: "some", backend })
+ * predictorContract({ test, plugin: mine, proposes: "some", backend: reference })
  * ```
  */
 export * from "./assertions.ts"

@@ -1,10 +1,12 @@
 // What must every predictor do?
 import { Effect, type Scope } from "effect"
-import type { Backend, Device } from "../backend.ts"
+import type { Device } from "../backend.ts"
 import { Batch, type HiddenRows } from "../batch.ts"
 import type { Model } from "../model/model.ts"
 import { NeuronSet } from "../neuron_set.ts"
-import type { NeuronSelector, Predictor } from "../predictor.ts"
+import type { BackendPlugin, PredictorPlugin } from "../plugin.ts"
+import { bindPlugin } from "../plugin_host/load_plugin.ts"
+import type { NeuronSelector } from "../predictor.ts"
 import { check, checkClose, type DefineTest } from "./assertions.ts"
 import { openHome, runTokens } from "./direct_run.ts"
 import { openTinyModel } from "./tiny_model.ts"
@@ -12,12 +14,13 @@ import { openTinyModel } from "./tiny_model.ts"
 /** What the suite is given. */
 export interface PredictorUnderTest {
   readonly test: DefineTest
-  readonly name: string
-  readonly predictor: Predictor
+  readonly plugin: PredictorPlugin
+  /** Default: none. */
+  readonly options?: Readonly<Record<string, unknown>>
   /** What its selector is expected to say; `select` of one that proposes `every` is never called. */
   readonly proposes: NeuronSelector["proposes"]
   /** Runs the models and answers the probe. */
-  readonly backend: Backend
+  readonly backend: BackendPlugin
   /** Models that the predictor can serve; default: a gated and an ungated tiny ReLU model. */
   readonly models?: ReadonlyArray<readonly [name: string, model: Effect.Effect<Model, unknown, Scope.Scope>]>
 }
@@ -41,7 +44,7 @@ export const predictorContract = (given: PredictorUnderTest): void => {
   ]
   for (const [modelName, openModel] of models) {
     const define = (sentence: string, run: (opened: Opened) => Effect.Effect<void, unknown, Scope.Scope>) =>
-      given.test(`${given.name} ${sentence} (${modelName})`, () =>
+      given.test(`${given.plugin.name} ${sentence} (${modelName})`, () =>
         Effect.runPromise(Effect.scoped(Effect.flatMap(openAll(given, openModel), run)) as Effect.Effect<void, unknown>)
       )
 
@@ -63,12 +66,13 @@ export const predictorContract = (given: PredictorUnderTest): void => {
 }
 
 const openAll = Effect.fnUntraced(function* (
-  { predictor, backend }: PredictorUnderTest,
+  { plugin, options = {}, backend }: PredictorUnderTest,
   openModel: Effect.Effect<Model, unknown, Scope.Scope>
 ) {
   const model = yield* openModel
-  const home = yield* openHome(backend, model, { rowCountMax, sparse: true })
-  const selector = yield* predictor.open({ model, probe: home, rowCountMax })
+  const home = yield* openHome(yield* bindPlugin(backend, {}), model, { rowCountMax, sparse: true })
+  const predictor = yield* bindPlugin(plugin, options)
+  const selector = yield* predictor.open({ model, probe: home, rowCountMax, announce: () => {} })
   return { model, home, selector }
 })
 

@@ -44,7 +44,9 @@ describe("replayed_oracle", () => {
         }
       }
     }
-    const selector = await Effect.runPromise(Effect.scoped(plugin.make({}).open({ model, probe, rowCountMax: 4 })))
+    const selector = await Effect.runPromise(
+      Effect.scoped(plugin.open({}, { model, probe, rowCountMax: 4, announce: () => {} }))
+    )
     const active = new NeuronSet(ffnWidth, 4)
     /** The named neurons of each row, whose inputs begin with `firsts`. */
     const select = (block: number, firsts: ReadonlyArray<number>) => {

@@ -20,7 +20,7 @@ const randomPlan = (seed: number): PlacementPlan => {
 const members = (part: DeviceNeurons, row: number): Array<number> => {
   const all = Array.from({ length: ffnWidth }, (_, neuron) => neuron)
   if (part === "none") return []
-  return part === "every" ? all : all.filter((neuron) => part.has(row, neuron))
+  return typeof part === "string" ? all : all.filter((neuron) => part.has(row, neuron))
 }
 
 for (let seed = 1; seed <= 20; seed++) {

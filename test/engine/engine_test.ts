@@ -262,7 +262,7 @@ test("a predictor that throws breaks its generation by name, and the engine live
     Effect.scoped,
     Effect.runPromise
   )
-  expect(broken._tag).toBe("EngineDefect")
+  expect(broken).toMatchObject({ _tag: "PluginFault", kind: "predictor", name: "throws_on_three", call: "select" })
   expect(broken.message).toContain("three rows are too many")
   expect(next.tokens).toEqual(golden.greedy_ids.slice(0, 4))
   expect(next.end.figures.fidelity).toBe("measured")

@@ -1,6 +1,6 @@
 // Does a backend compute what an independent implementation computed? One tiny F32 model a family, its logits by Hugging Face transformers.
 import { readFileSync } from "node:fs"
-import { type Backend, openModel } from "@powerinfer/core"
+import { type LoadedPlugin, openModel } from "@powerinfer/core"
 import { largestError, openHome, runTokens } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 
@@ -40,7 +40,7 @@ export const readGolden = (name: GoldenFamily) => {
  * - `confirms`  the FFN drops neurons whose activation is zero
  */
 export const familyError = (
-  backend: Backend,
+  backend: Pick<LoadedPlugin<"backend">, "open">,
   name: GoldenFamily,
   options: { readonly rowCount: number; readonly confirms?: boolean }
 ): Promise<number> => {

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Backend, type GgufToWrite, type Model, openModel, writeGguf } from "@powerinfer/core"
+import { type LoadedPlugin, type GgufToWrite, type Model, openModel, writeGguf } from "@powerinfer/core"
 import { openHome, runTokens } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 
@@ -19,7 +19,7 @@ export const withWritten = <A, E>(gguf: GgufToWrite, use: (model: Model) => Effe
 
 /** Logits of the tokens at every position, KV cache F32. */
 export const logitsOf = (
-  backend: Backend,
+  backend: Pick<LoadedPlugin<"backend">, "open">,
   gguf: GgufToWrite,
   tokens: ReadonlyArray<number>,
   options: { readonly confirms?: boolean } = {}

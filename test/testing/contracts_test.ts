@@ -1,12 +1,24 @@
 // Goal: the contract suites that third parties rely on notice broken plugins.
 // Method: each suite on plugins that are wrong in one way; the names of the tests that fail are the result.
 import { expect, test } from "bun:test"
-import referencePlugin from "@powerinfer/backend-reference"
-import type { Backend, Device, NeuronSelector, Placement, PlacementPlan, Predictor } from "@powerinfer/core"
+import oracle from "@powerinfer/backend-reference"
+import {
+  definePlugin,
+  type Device,
+  type NeuronSelector,
+  type PlacementPlan,
+  type PlacementPlugin
+} from "@powerinfer/core"
 import { backendContract, type DefineTest, placementContract, predictorContract } from "@powerinfer/core/testing"
-import { Effect, Scope } from "effect"
+import { Effect, Schema, Scope } from "effect"
 
-const oracle = referencePlugin.make({})
+const broken = {
+  name: "broken",
+  version: "0.1.0",
+  engine: "^0.1.0",
+  module: import.meta.url,
+  options: Schema.Struct({})
+} as const
 const neverClosed = Scope.makeUnsafe()
 
 /** Runs the tests of a suite whose names match; returns how many there are and how many fail. */
@@ -68,10 +80,12 @@ const brokenDevices: ReadonlyArray<
 
 for (const [why, caught, breakIt] of brokenDevices) {
   test(`backendContract() notices a backend that ${why}`, async () => {
-    const backend: Backend = {
+    const plugin = definePlugin({
+      ...broken,
+      kind: "backend",
       facts: oracle.facts,
-      open: (context) =>
-        Effect.map(oracle.open(context), (device): Device => {
+      open: (_options, context) =>
+        Effect.map(oracle.open({}, context), (device): Device => {
           const methods: Device = {
             name: "broken",
             openCache: device.openCache,
@@ -85,9 +99,8 @@ for (const [why, caught, breakIt] of brokenDevices) {
           }
           return { ...methods, ...breakIt(device) }
         })
-    }
-    const suite = (define: DefineTest) =>
-      backendContract({ test: define, name: "broken", backend, oracle, types: ["F32"] })
+    })
+    const suite = (define: DefineTest) => backendContract({ test: define, plugin, oracle, types: ["F32"] })
     await expectNoticed(suite, caught)
   })
 }
@@ -117,41 +130,49 @@ const brokenSelectors: ReadonlyArray<readonly [why: string, caught: RegExp, sele
   ]
 ]
 
-for (const [why, caught, broken] of brokenSelectors) {
+for (const [why, caught, breakIt] of brokenSelectors) {
   test(`predictorContract() notices a predictor that ${why}`, async () => {
-    const selector: NeuronSelector = { proposes: "some", confirms: false, exact: false, select: () => {}, ...broken }
-    const predictor: Predictor = { open: () => Effect.succeed(selector) }
-    const suite = (define: DefineTest) =>
-      predictorContract({ test: define, name: "broken", predictor, proposes: "some", backend: oracle })
+    const selector: NeuronSelector = { proposes: "some", confirms: false, exact: false, select: () => {}, ...breakIt }
+    const plugin = definePlugin({ ...broken, kind: "predictor", open: () => Effect.succeed(selector) })
+    const suite = (define: DefineTest) => predictorContract({ test: define, plugin, proposes: "some", backend: oracle })
     await expectNoticed(suite, caught)
   })
 }
 
-const onFirst: Placement["place"] = ({ blockCount }, devices) =>
+type Place = PlacementPlugin["open"]
+
+const onFirst: Place = (_options, { model, devices }) =>
   Effect.succeed({
     home: 0,
-    shares: Array.from({ length: blockCount }, () => devices.map((_, i) => (i === 0 ? "all" : "none")))
+    shares: Array.from({ length: model.shape.blockCount }, () => devices.map((_, i) => (i === 0 ? "all" : "none")))
   })
 let calls = 0
 
-const brokenPlacements: ReadonlyArray<readonly [why: string, caught: RegExp, place: Placement["place"]]> = [
+const brokenPlacements: ReadonlyArray<readonly [why: string, caught: RegExp, place: Place]> = [
   ["plans for no device", /refuses an empty list/, onFirst],
   [
     "computes neurons twice",
     /on 2 devices, each neuron once/,
-    ({ blockCount }, devices) =>
-      Effect.succeed({ home: 0, shares: Array.from({ length: blockCount }, () => devices.map(() => "all" as const)) })
+    (_options, { model, devices }) =>
+      Effect.succeed({
+        home: 0,
+        shares: Array.from({ length: model.shape.blockCount }, () => devices.map(() => "all" as const))
+      })
   ],
   [
     "changes its mind",
     /same plan/,
-    (shape, devices) =>
-      Effect.map(onFirst(shape, devices), (plan): PlacementPlan => ({ ...plan, home: calls++ % devices.length }))
+    (options, context) =>
+      Effect.map(onFirst(options, context), (plan): PlacementPlan => ({
+        ...plan,
+        home: calls++ % context.devices.length
+      }))
   ]
 ]
 
-for (const [why, caught, place] of brokenPlacements) {
+for (const [why, caught, open] of brokenPlacements) {
   test(`placementContract() notices a policy that ${why}`, async () => {
-    await expectNoticed((define) => placementContract({ test: define, name: "broken", placement: { place } }), caught)
+    const plugin = definePlugin({ ...broken, kind: "placement", open })
+    await expectNoticed((define) => placementContract({ test: define, plugin }), caught)
   })
 }

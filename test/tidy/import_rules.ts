@@ -37,14 +37,21 @@ export const importsGoThroughDoors = (files: Files): ReadonlyArray<string> => {
   })
 }
 
+/** What rooms of core may import besides effect: the template engine, and the comparison of versions. */
+const coreLibraries: ReadonlyArray<readonly [room: string, name: string]> = [
+  ["core/tokenizer/", "@huggingface/jinja"],
+  ["core/plugin_host/", "semver"]
+]
+
 /** What core and the plugins may import by name. Everybody else is a composition root and may name what it declares. */
 const allowedNames = (home: WorkspacePackage, path: string): ReadonlyArray<string> | undefined => {
-  if (home.folder === "core") return path.startsWith("core/tokenizer/") ? ["effect", "@huggingface/jinja"] : ["effect"]
+  if (home.folder === "core")
+    return ["effect", ...coreLibraries.filter(([room]) => path.startsWith(room)).map(([, name]) => name)]
   if (home.folder.startsWith("plugins/")) return ["effect", "@powerinfer/core"]
   return undefined
 }
 
-/** Core imports only effect (its tokenizer also the template engine); a plugin only core and effect, never another plugin. */
+/** Core imports only effect (and, in one room each, `coreLibraries`); a plugin only core and effect, never another plugin. */
 export const importsPointOneWay = (files: Files): ReadonlyArray<string> => {
   const packages = packagesOf(files)
   return scripts(files).flatMap(([path, text]) => {

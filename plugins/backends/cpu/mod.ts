@@ -8,7 +8,7 @@
  * const backend = cpu({ threads: 4 })
  * ```
  */
-import { type Backend, definePlugin, type PluginUse, readMachine, usePlugin } from "@powerinfer/core"
+import { definePlugin, type PluginUse, readMachine, usePlugin } from "@powerinfer/core"
 import { Effect } from "effect"
 import { openCpuDevice } from "./open_device.ts"
 import { CpuOptions } from "./options.ts"
@@ -19,12 +19,12 @@ export { CpuOptions } from "./options.ts"
 const plugin = definePlugin({
   kind: "backend",
   name: "cpu",
+  version: "0.1.0",
+  engine: "^0.1.0",
   module: import.meta.url,
   options: CpuOptions,
-  make: (options): Backend => ({
-    facts: Effect.map(readMachine, ({ memoryBytes }) => ({ name: "cpu", memoryBytes })),
-    open: (context) => openCpuDevice(options, context)
-  })
+  facts: () => Effect.map(readMachine, ({ memoryBytes }) => ({ name: "cpu", memoryBytes })),
+  open: openCpuDevice
 })
 
 export default plugin

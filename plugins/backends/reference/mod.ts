@@ -10,21 +10,19 @@
  * ```
  */
 import { totalmem } from "node:os"
-import { type Backend, definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
+import { definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
 import { openDevice } from "./device.ts"
-
-const backend: Backend = {
-  facts: Effect.sync(() => ({ name: "reference", memoryBytes: totalmem() })),
-  open: openDevice
-}
 
 const plugin = definePlugin({
   kind: "backend",
   name: "reference",
+  version: "0.1.0",
+  engine: "^0.1.0",
   module: import.meta.url,
   options: Schema.Struct({}),
-  make: () => backend
+  facts: () => Effect.sync(() => ({ name: "reference", memoryBytes: totalmem() })),
+  open: (_options, context) => openDevice(context)
 })
 
 export default plugin

@@ -1,8 +1,14 @@
 /** Names every neuron of every block: the dense run that other predictors are measured against. */
-import { definePlugin, type PluginUse, type Predictor, usePlugin } from "@powerinfer/core"
+import { definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
 
-const predictor: Predictor = {
+const plugin = definePlugin({
+  kind: "predictor",
+  name: "every_neuron",
+  version: "0.1.0",
+  engine: "^0.1.0",
+  module: import.meta.url,
+  options: Schema.Struct({}),
   open: () =>
     Effect.succeed({
       proposes: "every",
@@ -10,14 +16,6 @@ const predictor: Predictor = {
       exact: true,
       select: (_block, _hidden, active) => active.fill()
     })
-}
-
-const plugin = definePlugin({
-  kind: "predictor",
-  name: "every_neuron",
-  module: import.meta.url,
-  options: Schema.Struct({}),
-  make: () => predictor
 })
 
 export default plugin

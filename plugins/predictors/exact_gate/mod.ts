@@ -2,10 +2,16 @@
  * Lets the FFN's own gate decide: every neuron is a candidate, and those whose activation comes out as zero are dropped before
  * their other rows are read. With ReLU or ReLU² no token changes.
  */
-import { definePlugin, type PluginUse, type Predictor, usePlugin } from "@powerinfer/core"
+import { definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
 
-const predictor: Predictor = {
+const plugin = definePlugin({
+  kind: "predictor",
+  name: "exact_gate",
+  version: "0.1.0",
+  engine: "^0.1.0",
+  module: import.meta.url,
+  options: Schema.Struct({}),
   open: () =>
     Effect.succeed({
       proposes: "every",
@@ -13,14 +19,6 @@ const predictor: Predictor = {
       exact: true,
       select: (_block, _hidden, active) => active.fill()
     })
-}
-
-const plugin = definePlugin({
-  kind: "predictor",
-  name: "exact_gate",
-  module: import.meta.url,
-  options: Schema.Struct({}),
-  make: () => predictor
 })
 
 export default plugin

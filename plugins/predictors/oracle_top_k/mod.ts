@@ -2,7 +2,7 @@
  * Looks at the true activations and names the k largest of every row: the best that any predictor of k neurons could do. For
  * experiments; looking costs as much as the dense gate and up.
  */
-import { definePlugin, type NeuronSet, type PluginUse, type Predictor, usePlugin } from "@powerinfer/core"
+import { definePlugin, type NeuronSet, type PluginUse, usePlugin } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
 import { kthLargest } from "./largest.ts"
 
@@ -21,28 +21,6 @@ const Options = Schema.Struct({
 
 /** How many neurons to name: `k`, or a `share` of each block's (default 0.1). */
 export type OracleTopKOptions = typeof Options.Type
-
-const makePredictor = ({ k, share = defaultShare }: OracleTopKOptions): Predictor => ({
-  open: ({ model, probe, rowCountMax }) =>
-    Effect.sync(() => {
-      const { ffnWidth } = model.shape
-      const neuronCount = Math.min(k ?? Math.ceil(share * ffnWidth), ffnWidth)
-      // Explicit buffers: the activations are written by native code.
-      const activations = new Float32Array(new ArrayBuffer(rowCountMax * ffnWidth * 4))
-      const magnitudes = new Float32Array(ffnWidth)
-      return {
-        proposes: "some",
-        confirms: false,
-        exact: false,
-        select: (block, hidden, active) => {
-          probe.activations(block, hidden, activations)
-          for (let row = 0; row < hidden.rowCount; row++) {
-            addLargest(activations, row, neuronCount, magnitudes, active)
-          }
-        }
-      }
-    })
-})
 
 /**
  * Adds the `k` neurons of a row with the largest |activation| to `active`; of equals, the lowest ids. A zero adds nothing to the
@@ -75,9 +53,29 @@ const addLargest = (
 const plugin = definePlugin({
   kind: "predictor",
   name: "oracle_top_k",
+  version: "0.1.0",
+  engine: "^0.1.0",
   module: import.meta.url,
   options: Options,
-  make: makePredictor
+  open: ({ k, share = defaultShare }, { model, probe, rowCountMax }) =>
+    Effect.sync(() => {
+      const { ffnWidth } = model.shape
+      const neuronCount = Math.min(k ?? Math.ceil(share * ffnWidth), ffnWidth)
+      // Explicit buffers: the activations are written by native code.
+      const activations = new Float32Array(new ArrayBuffer(rowCountMax * ffnWidth * 4))
+      const magnitudes = new Float32Array(ffnWidth)
+      return {
+        proposes: "some",
+        confirms: false,
+        exact: false,
+        select: (block, hidden, active) => {
+          probe.activations(block, hidden, activations)
+          for (let row = 0; row < hidden.rowCount; row++) {
+            addLargest(activations, row, neuronCount, magnitudes, active)
+          }
+        }
+      }
+    })
 })
 
 export default plugin

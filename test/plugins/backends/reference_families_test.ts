@@ -3,12 +3,12 @@
 // of the other's weights; bamboo's and relu²'s activations are computed here from the file's tensors, in the formula's own words.
 import { expect, test } from "bun:test"
 import plugin from "@powerinfer/backend-reference"
-import { Batch, type GgufToWrite, readTensor, type TensorToWrite } from "@powerinfer/core"
+import { Batch, bindPlugin, type GgufToWrite, readTensor, type TensorToWrite } from "@powerinfer/core"
 import { largestError, openHome, type TinyModel, tinyModel } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import { logitsOf, withWritten } from "../../support/run_tiny.ts"
 
-const backend = plugin.make({})
+const backend = Effect.runSync(bindPlugin(plugin, {}))
 const tokens = [1, 40, 7, 200, 13, 99]
 const headWidth = 16
 

@@ -4,12 +4,12 @@
 import { describe, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import plugin, { reference } from "@powerinfer/backend-reference"
-import { Batch, loadPlugin, openModel } from "@powerinfer/core"
+import { Batch, bindPlugin, loadPlugin, openModel } from "@powerinfer/core"
 import { backendContract, openHome, openTinyModel, runBatch } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import { familyError, goldenFamilies, goldenTolerance } from "../../support/golden_families.ts"
 
-const backend = plugin.make({})
+const backend = Effect.runSync(bindPlugin(plugin, {}))
 
 for (const name of goldenFamilies) {
   for (const confirms of [false, true]) {
@@ -20,11 +20,10 @@ for (const name of goldenFamilies) {
 }
 
 test("reference() loads as the plugin that its module exports", async () => {
-  expect(await Effect.runPromise(loadPlugin(reference()))).toBe(backend)
+  expect((await Effect.runPromise(loadPlugin(reference()))).plugin).toBe(plugin)
 })
 
-describe("contract", () =>
-  backendContract({ test, name: "reference", backend, oracle: backend, types: ["F32", "Q8_0"] }))
+describe("contract", () => backendContract({ test, plugin, oracle: plugin, types: ["F32", "Q8_0"] }))
 
 interface Prompt {
   readonly ids: ReadonlyArray<number>

@@ -15,7 +15,7 @@ const select = async (
   const ffnWidth = rows[0]!.length
   const model = { shape: { ffnWidth } } as Model
   const probe = { activations: (_block: number, _hidden: unknown, into: Float32Array) => into.set(rows.flat()) }
-  const opened = plugin.make(options).open({ model, probe, rowCountMax: rows.length + 1 })
+  const opened = plugin.open(options, { model, probe, rowCountMax: rows.length + 1, announce: () => {} })
   const selector = await Effect.runPromise(Effect.scoped(opened))
   const active = new NeuronSet(ffnWidth, rows.length + 1)
   active.reset(rows.length)

@@ -1,22 +1,20 @@
 // Goal: our predictors keep the contract that third parties' must keep, and each keeps its own promise.
 import { describe, expect, test } from "bun:test"
-import referencePlugin from "@powerinfer/backend-reference"
-import { loadPlugin, type Predictor, type PluginUse } from "@powerinfer/core"
+import backend from "@powerinfer/backend-reference"
+import { loadPlugin, type PredictorContext, type PredictorPlugin, type PluginUse } from "@powerinfer/core"
 import { predictorContract } from "@powerinfer/core/testing"
 import everyNeuronPlugin, { everyNeuron } from "@powerinfer/predictor-every-neuron"
 import exactGatePlugin, { exactGate } from "@powerinfer/predictor-exact-gate"
 import oracleTopKPlugin, { oracleTopK } from "@powerinfer/predictor-oracle-top-k"
 import { Effect } from "effect"
 
-const backend = referencePlugin.make({})
-
 describe("contract", () => {
-  const everyNeuronPredictor = everyNeuronPlugin.make({})
-  predictorContract({ test, name: "every_neuron", predictor: everyNeuronPredictor, proposes: "every", backend })
-  predictorContract({ test, name: "exact_gate", predictor: exactGatePlugin.make({}), proposes: "every", backend })
+  predictorContract({ test, plugin: everyNeuronPlugin, proposes: "every", backend })
+  predictorContract({ test, plugin: exactGatePlugin, proposes: "every", backend })
   for (const options of [{}, { k: 1 }, { share: 1 }]) {
-    const name = `oracle_top_k ${JSON.stringify(options)}`
-    predictorContract({ test, name, predictor: oracleTopKPlugin.make(options), proposes: "some", backend })
+    describe(JSON.stringify(options), () =>
+      predictorContract({ test, plugin: oracleTopKPlugin, options, proposes: "some", backend })
+    )
   }
 })
 
@@ -36,12 +34,10 @@ for (const options of [{ k: 0 }, { k: 1.5 }, { share: 0 }, { share: 1.01 }, { k:
   })
 }
 
-const selectorOf = async (predictor: Predictor) =>
-  Effect.runPromise(
-    Effect.scoped(predictor.open({ model: undefined as never, probe: undefined as never, rowCountMax: 1 }))
-  )
+const selectorOf = async (predictor: PredictorPlugin) =>
+  Effect.runPromise(Effect.scoped(predictor.open({}, {} as PredictorContext)))
 
 test("every_neuron is exact without confirming, exact_gate by confirming", async () => {
-  expect(await selectorOf(everyNeuronPlugin.make({}))).toMatchObject({ exact: true, confirms: false })
-  expect(await selectorOf(exactGatePlugin.make({}))).toMatchObject({ exact: true, confirms: true })
+  expect(await selectorOf(everyNeuronPlugin)).toMatchObject({ exact: true, confirms: false })
+  expect(await selectorOf(exactGatePlugin)).toMatchObject({ exact: true, confirms: true })
 })

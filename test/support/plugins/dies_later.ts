@@ -1,8 +1,14 @@
 // A faulty predictor for tests: it throws where nobody can catch it, once the engine has begun to work.
-import { definePlugin, type Predictor } from "@powerinfer/core"
+import { definePlugin } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
 
-const predictor: Predictor = {
+export default definePlugin({
+  kind: "predictor",
+  name: "dies_later",
+  version: "0.1.0",
+  engine: "^0.1.0",
+  module: import.meta.url,
+  options: Schema.Struct({}),
   open: () =>
     Effect.succeed({
       proposes: "some",
@@ -15,12 +21,4 @@ const predictor: Predictor = {
         })
       }
     })
-}
-
-export default definePlugin({
-  kind: "predictor",
-  name: "dies_later",
-  module: import.meta.url,
-  options: Schema.Struct({}),
-  make: () => predictor
 })

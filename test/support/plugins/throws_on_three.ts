@@ -1,8 +1,14 @@
 // A faulty predictor for tests: it throws when a batch has exactly three rows, and proposes every neuron otherwise.
-import { definePlugin, type Predictor } from "@powerinfer/core"
+import { definePlugin } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
 
-const predictor: Predictor = {
+export default definePlugin({
+  kind: "predictor",
+  name: "throws_on_three",
+  version: "0.1.0",
+  engine: "^0.1.0",
+  module: import.meta.url,
+  options: Schema.Struct({}),
   open: () =>
     Effect.succeed({
       proposes: "some",
@@ -13,12 +19,4 @@ const predictor: Predictor = {
         active.fill()
       }
     })
-}
-
-export default definePlugin({
-  kind: "predictor",
-  name: "throws_on_three",
-  module: import.meta.url,
-  options: Schema.Struct({}),
-  make: () => predictor
 })

@@ -1,13 +1,10 @@
 // Goal: the CPU backend keeps the contract of backends on every instruction set that this machine runs.
 // Method: the contract suite with the reference backend as the oracle.
 import { test } from "bun:test"
-import referenceBackend from "@powerinfer/backend-reference"
-import { loadPlugin, usePlugin } from "@powerinfer/core"
+import backendCpu from "@powerinfer/backend-cpu"
+import oracle from "@powerinfer/backend-reference"
 import { backendContract } from "@powerinfer/core/testing"
-import { Effect } from "effect"
 import { onEachIsa } from "./each_isa.ts"
-
-const oracle = await Effect.runPromise(loadPlugin(usePlugin(referenceBackend)))
 
 /**
  * Float types multiply float32 activations and differ from the oracle by the rounding of sums. Quantized ones multiply activations that are
@@ -16,4 +13,4 @@ const oracle = await Effect.runPromise(loadPlugin(usePlugin(referenceBackend)))
  */
 const tolerance = (type: string): number => (["F32", "F16", "BF16"].includes(type) ? 1e-4 : 0.2)
 
-onEachIsa((_, backend) => backendContract({ test, name: "cpu", backend, oracle, tolerance }))
+onEachIsa((isa) => backendContract({ test, plugin: backendCpu, options: { isa, threads: 2 }, oracle, tolerance }))

@@ -1,19 +1,20 @@
 // Which instruction sets do these tests run on, and how do the others show?
 import { describe, test } from "bun:test"
 import { cpu } from "@powerinfer/backend-cpu"
-import { type Backend, type IsaName, isaNames, loadPlugin, readMachine } from "@powerinfer/core"
+import { type IsaName, isaNames, type LoadedPlugin, loadPlugin, readMachine } from "@powerinfer/core"
 import { Effect } from "effect"
 
 const { isas } = await Effect.runPromise(readMachine)
 
 /** The CPU backend with two threads and the kernels of one instruction set. */
-export const backendOn = (isa: IsaName): Promise<Backend> => Effect.runPromise(loadPlugin(cpu({ isa, threads: 2 })))
+export const backendOn = (isa: IsaName): Promise<LoadedPlugin<"backend">> =>
+  Effect.runPromise(loadPlugin(cpu({ isa, threads: 2 })))
 
-const backends = new Map<IsaName, Backend>()
+const backends = new Map<IsaName, LoadedPlugin<"backend">>()
 for (const isa of isas) backends.set(isa, await backendOn(isa))
 
 /** Defines the tests of each instruction set; one that this machine lacks shows as skipped. */
-export const onEachIsa = (define: (isa: IsaName, backend: Backend) => void): void => {
+export const onEachIsa = (define: (isa: IsaName, backend: LoadedPlugin<"backend">) => void): void => {
   for (const isa of isaNames) {
     if (isa === "auto") continue
     const backend = backends.get(isa)

@@ -1,7 +1,7 @@
 // Goal: a Q8_0 KV cache rounds keys and values as the reference backend does, in any batch, and takes the room that was estimated.
 // Method: a tiny model with heads of one block on both backends; the native cache against its F16 run, row by row against many rows.
 import { expect, test } from "bun:test"
-import { type Backend, type CacheType, estimateMemory, loadPlugin, usePlugin } from "@powerinfer/core"
+import { type CacheType, estimateMemory, type LoadedPlugin, loadPlugin, usePlugin } from "@powerinfer/core"
 import { largestError, openHome, runTokens, tinyModel } from "@powerinfer/core/testing"
 import backendReference from "@powerinfer/backend-reference"
 import { Effect } from "effect"
@@ -11,7 +11,7 @@ import { onEachIsa } from "./each_isa.ts"
 const gguf = tinyModel({ family: "llama", seed: 4, activation: "relu", shape: { headCount: 2 } })
 const tokens = Array.from({ length: 40 }, (_, i) => (i * 7) % 60)
 
-const run = (backend: Backend, cacheType: CacheType, rowCount: number) =>
+const run = (backend: LoadedPlugin<"backend">, cacheType: CacheType, rowCount: number) =>
   withWritten(gguf, (model) =>
     Effect.scoped(
       Effect.gen(function* () {
