@@ -47,7 +47,7 @@ export const importPlugin = Effect.fnUntraced(function* <Kind extends PluginKind
     })
   )
   const found = yield* checkPlugin(exported).pipe(Effect.mapError((reason) => unavailable(`${module} ${reason}`)))
-  if (found.kind !== kind) return yield* unavailable(`${module} is a ${found.kind}; name a ${kind}`)
+  if (found.kind !== kind) return yield* unavailable(`it is a ${found.kind}; name a ${kind}`)
   yield* checkEngine(found)
   return found as Plugin<Kind>
 })
