@@ -1,7 +1,7 @@
 // A backend for tests that breaks its contract in one way, which its option names; in all others it is the reference backend.
-import wrapped from "@powerinfer/backend-reference"
 import { definePlugin, type Device, type HiddenRows } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
+import { oracle as wrapped } from "../plans.ts"
 
 const faults = [
   "facts throws",
