@@ -87,13 +87,7 @@ void bind_tensor(Model& model, uint32_t role, uint32_t block, const TensorSource
   if (bytes_of_row == 0 || size_bytes == 0) {
     fail(POWERINFER_INVALID_ARGUMENT, "rows of %u weights are not whole blocks of tensor type %u", source.width, source.type);
   }
-  const uint64_t file_bytes = source.file->size_bytes();
-  if (source.offset_bytes > file_bytes || size_bytes > file_bytes - source.offset_bytes) {
-    fail(POWERINFER_INVALID_ARGUMENT, "the tensor needs %.0f bytes at offset %.0f, the file has %.0f", static_cast<double>(size_bytes),
-         static_cast<double>(source.offset_bytes), static_cast<double>(file_bytes));
-  }
-
-  const uint8_t* const bytes = source.file->bytes() + source.offset_bytes;
+  const uint8_t* const bytes = source.file->tensor(source.offset_bytes, size_bytes);
   if (slot.vector != nullptr) {
     Vector values(source.width);
     kernels.dequantize[source.type](bytes, values.data(), source.width);

@@ -128,14 +128,17 @@ Model::Model(std::shared_ptr<Cpu> on, const powerinfer_model_shape& given)
 
 Model::~Model() { --cpu->model_count; }
 
-void set_rope(Model& model, const float* inverse_frequencies, uint32_t count) {
-  if (count == 0 || count != model.shape.rope_width / 2) {
-    fail(POWERINFER_INVALID_ARGUMENT, "%u frequencies were given, rope_width %u needs %u",
-         count, model.shape.rope_width, model.shape.rope_width / 2);
+void check_rope(const powerinfer_model_shape& s, const float* inverse_frequencies, uint32_t count) {
+  if (count == 0 || count != s.rope_width / 2) {
+    fail(POWERINFER_INVALID_ARGUMENT, "%u frequencies were given, rope_width %u needs %u", count, s.rope_width, s.rope_width / 2);
   }
   for (uint32_t i = 0; i < count; ++i) {
     if (!std::isfinite(inverse_frequencies[i])) fail(POWERINFER_INVALID_ARGUMENT, "frequency %u is not finite", i);
   }
+}
+
+void set_rope(Model& model, const float* inverse_frequencies, uint32_t count) {
+  check_rope(model.shape, inverse_frequencies, count);
   model.inverse_frequencies.assign(inverse_frequencies, inverse_frequencies + count);
 }
 

@@ -188,6 +188,8 @@ struct Model {
 
 // Fails with INVALID_ARGUMENT for a number that is out of range or does not fit the others; returns the shape.
 powerinfer_model_shape checked_shape(const powerinfer_model_shape& shape);
+// Fails with INVALID_ARGUMENT for another number of frequencies than the shape has, or one that is not finite.
+void check_rope(const powerinfer_model_shape& shape, const float* inverse_frequencies, uint32_t count);
 
 // The part of a tensor file a role is bound to.
 struct TensorSource {
