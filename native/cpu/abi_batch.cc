@@ -1,9 +1,11 @@
 // The ABI of a batch: embed, attend, ffn, merge, logits. What a kernel may rely on is checked here.
 #include <algorithm>
 
+#include "../plugin/abi_plugin.h"
 #include "abi.h"
 #include "batch_checks.h"
 #include "forward.h"
+#include "stage_clock.h"
 
 using namespace powerinfer;
 
@@ -123,6 +125,25 @@ powerinfer_status powerinfer_ffn(uint32_t model, uint32_t block, const float* hi
     if (active != nullptr || flags != 0) check_sparse(m.blocks[block], block);
     check_partial(m.batch, partial, row_count);
     run_ffn(m, block, input, row_count, active, flags, partial);
+  });
+}
+
+powerinfer_status powerinfer_ffn_selected(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, uint32_t predictor, uint32_t flags,
+                                          float* partial) {
+  return on_model("run the FFN", model, [&](Model& m) {
+    const std::shared_ptr<Predictor> p = predictors().get(predictor);
+    const std::lock_guard<std::mutex> lock(p->busy);
+    check_block(m.shape, block);
+    check_flags(flags);
+    const float* const input = input_of(m, hidden, row_count);
+    check_predicts(*p, m.shape);
+    check_select(*p, block, row_count);
+    check_sparse(m.blocks[block], block);
+    check_partial(m.batch, partial, row_count);
+    StageClock clock(m, row_count);
+    select(*p, &m.cpu->pool, block, input, row_count, m.workspace.active.get());
+    clock.charge(POWERINFER_STAGE_SELECT);
+    run_ffn(m, block, input, row_count, m.workspace.active.get(), flags, partial);
   });
 }
 
