@@ -1,6 +1,7 @@
 // The ABI of plugin libraries: load, read, close.
 #include "abi_plugin.h"
 
+#include <cstdio>
 #include <cstring>
 
 namespace powerinfer {
@@ -29,17 +30,29 @@ void write_text(const std::string& from, char* text, uint32_t capacity, uint32_t
   out = size;
 }
 
+// Writes "load the plugin library <path>": of a path so long that it would leave no room for the reason, its end.
+void name_loading(const char* path, uint32_t length, char* action, uint64_t capacity) {
+  constexpr uint32_t kShown = 400;
+  if (path == nullptr) length = 0;
+  const char* shown = path;
+  uint32_t left = length;
+  if (length > kShown) {
+    shown += length - kShown;
+    left = kShown;
+    for (; left > 0 && (static_cast<unsigned char>(*shown) & 0xc0) == 0x80; --left) ++shown;
+  }
+  std::snprintf(action, capacity, "load the plugin library%s%.*s", length == 0 ? "" : length > kShown ? " …" : " ", static_cast<int>(left), left == 0 ? "" : shown);
+}
+
 }  // namespace
 
 powerinfer_status powerinfer_plugin_load(const char* path, uint32_t path_length, uint32_t* plugin) {
-  return guarded("load the plugin library", [&] {
-    const std::string name = checked_path(path, path_length);
+  char action[512];
+  name_loading(path, path_length, action, sizeof action);
+  return guarded(action, [&] {
+    const std::string file = checked_path(path, path_length);
     uint32_t& out = required(plugin, "plugin");
-    try {
-      out = plugins().add(load_plugin(name));
-    } catch (const Failure& failure) {
-      fail(failure.status, "%s: %s", name.c_str(), failure.state);
-    }
+    out = plugins().add(load_plugin(file));
   });
 }
 
