@@ -1,20 +1,28 @@
-// The SDK: the core's public names, and an engine wired with the first-party plugins.
-import backendCpu from "@powerinfer/backend-cpu"
+// The SDK: the core's public names, and an engine wired with the plugins that come with powerinfer.
+import { fileURLToPath } from "node:url"
 import {
+  discoverPlugins,
   Engine as CoreEngine,
   type EngineError,
   type EngineOptions,
   openEngine,
   openModel,
-  toEngineError,
-  usePlugin
+  pickPlugin,
+  toEngineError
 } from "@powerinfer/core"
-import placementSingleDevice from "@powerinfer/placement-single-device"
-import predictorEveryNeuron from "@powerinfer/predictor-every-neuron"
-import predictorExactGate from "@powerinfer/predictor-exact-gate"
 import { Effect, Layer } from "effect"
 
 export * from "@powerinfer/core"
+
+/** The plugins that come with powerinfer, found as those of any other project are: in its workspace, or among its dependencies. */
+export const firstPartyPlugins = discoverPlugins(fileURLToPath(new URL(".", import.meta.url)))
+
+/** What runs where nobody says otherwise. */
+const pluginDefaults = {
+  backend: "cpu",
+  placement: "single_device",
+  predictor: (sparse: boolean) => (sparse ? "exact_gate" : "every_neuron")
+} as const
 
 /** Rows of one prefill batch, and the batch size up to which an exact predictor runs sparse. Measured: docs/measurements.md. */
 const batchDefaults = { rowCountMax: 64, sparseRowCountMax: 8 } as const
@@ -37,16 +45,15 @@ export class Engine extends CoreEngine {
   }
 }
 
-/** Fills in the defaults of `Engine.layer`; reads the model's header to choose the predictor. */
+/** Fills in the defaults of `Engine.layer`; reads the model's header to choose the predictor. Fails if a default is not installed. */
 export const withDefaults = Effect.fnUntraced(function* (settings: EngineSettings) {
-  const predictor =
-    settings.predictor ??
-    usePlugin((yield* openModel(settings.model)).sparse ? predictorExactGate : predictorEveryNeuron)
+  const { plugins } = yield* firstPartyPlugins
+  const predictorName = () => Effect.map(openModel(settings.model), ({ sparse }) => pluginDefaults.predictor(sparse))
   return {
-    backends: [usePlugin(backendCpu)],
-    placement: usePlugin(placementSingleDevice),
     ...batchDefaults,
     ...settings,
-    predictor
+    backends: settings.backends ?? [yield* pickPlugin(plugins, "backend", pluginDefaults.backend)],
+    placement: settings.placement ?? (yield* pickPlugin(plugins, "placement", pluginDefaults.placement)),
+    predictor: settings.predictor ?? (yield* pickPlugin(plugins, "predictor", yield* predictorName()))
   } satisfies EngineOptions
 }, Effect.mapError(toEngineError))

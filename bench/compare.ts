@@ -5,9 +5,9 @@
 //
 // All engines run the same text of the same file in turns, A B C A B C; around each pass the bandwidth is probed, and a pass that other processes
 // disturbed is repeated. `--peer` fetches llama.cpp into build/peer on first use.
-import { measureBandwidth } from "@powerinfer/backend-cpu"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import { measureBandwidth } from "@powerinfer/core"
 import { withProgress } from "../apps/cli/progress.ts"
 import { runCommand } from "../apps/cli/run_command.ts"
 import { compareFile, type FileComparison } from "./compare_file.ts"

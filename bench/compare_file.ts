@@ -2,6 +2,7 @@
 import { basename } from "node:path"
 import {
   type BackendFailure,
+  type BandwidthUnknown,
   type EngineError,
   type Model,
   openModel,
@@ -32,7 +33,7 @@ export interface CompareOptions extends Omit<TurnOptions<Bandwidth, BackendFailu
   readonly seed: number
   /** How the peer is started; undefined: without it. */
   readonly peer: PeerCommand | undefined
-  readonly probe: (file: string, threads: number) => Effect.Effect<Bandwidth, EngineError>
+  readonly probe: (file: string, threads: number) => Effect.Effect<Bandwidth, EngineError | BandwidthUnknown>
 }
 
 /** What was measured, and what readers must know about it. */
@@ -46,7 +47,7 @@ export const compareFile = Effect.fnUntraced(function* (
   file: string,
   options: CompareOptions,
   announce: (line: string) => void
-): Effect.fn.Return<FileComparison, EngineError | InvalidUsage> {
+): Effect.fn.Return<FileComparison, EngineError | BandwidthUnknown | InvalidUsage> {
   const model = yield* openModel(file)
   const comparisons: Array<Comparison> = []
   const notes = new Set<string>()

@@ -1,6 +1,6 @@
 // With which code does the program end, and why?
 import type { CliError } from "effect/cli"
-import type { EngineError, TokenOutsideVocabulary, FileUnwritable, TokenizerError } from "powerinfer"
+import type { BandwidthUnknown, EngineError, TokenOutsideVocabulary, FileUnwritable, TokenizerError } from "powerinfer"
 import type { PluginFolderExists } from "./commands/plugin_create.ts"
 import type { InvalidUsage } from "./invalid_usage.ts"
 import type { OutputClosed, OutputFailed } from "./output.ts"
@@ -31,6 +31,7 @@ export const exitCodeTable = Object.entries(exitCodes)
 export type CommandError =
   | EngineError
   | TokenizerError
+  | BandwidthUnknown
   | TokenOutsideVocabulary
   | FileUnwritable
   | InvalidUsage
@@ -91,6 +92,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   UnsupportedFeature: 5,
   UnsupportedTokenizer: 5,
   BackendFailure: 5,
+  BandwidthUnknown: 5,
   CacheTypeUnsuited: 5,
 
   NotEnoughMemory: 6,

@@ -3,43 +3,44 @@ import { createRequire } from "node:module"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { Effect } from "effect"
-import { type PluginKind, PluginUnavailable, type PluginUse } from "powerinfer"
+import { importPlugin, pickPlugin, type PluginKind, PluginUnavailable, type PluginUse } from "powerinfer"
 import { InvalidUsage } from "./invalid_usage.ts"
-import { firstParty, firstPartyNames, type LoadPlugin } from "./plugins.ts"
+import { findablePlugins } from "./plugins.ts"
 
 /**
  * Finds the plugin that `text` means, and its options.
  *
  * - `text`  NAME, NAME:key=value,key=value or NAME:{"key": value}; values are JSON where they parse as such, else text.
- *           NAME is one of ours, a path (`./my_predictor.ts`), or a package that is installed where the command runs (`@acme/predictor-x`),
- *           whose module default-exports what `definePlugin` returns
- * - fails   `InvalidUsage`, `PluginUnavailable`
+ *           NAME is that of a plugin of ours or of a direct dependency of the project that the command runs in (`hash_rows`), of a package
+ *           (`@acme/predictor-x`), or the path of a module (`./my_predictor.ts`) that default-exports what `definePlugin` returns
+ * - fails   `InvalidUsage`, `PluginUnavailable`, `PluginIncompatible`
  */
 export const findPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(kind: Kind, text: string) {
   const { name, options } = yield* parsePluginText(text)
-  const ours = Object.hasOwn(firstParty[kind], name) ? firstParty[kind][name] : undefined
-  const load: LoadPlugin = ours ?? (() => import(locateModule(name)))
-  const { default: plugin } = yield* Effect.tryPromise({
-    try: load,
-    catch: (cause) => {
-      const reason = cause instanceof Error ? (cause.message.split("\n")[0] ?? cause.name) : String(cause)
-      const remedy = `use ${firstPartyNames(kind)}, the path of a module or the name of an installed package`
-      return new PluginUnavailable({ kind, name, reason: `${reason}; ${remedy}` })
-    }
-  })
-  if (plugin?.kind !== kind) {
-    const reason = plugin?.kind ? `it is a ${plugin.kind}` : "its module has no plugin as its default export"
-    return yield* new PluginUnavailable({ kind, name, reason: `${reason}; name a ${kind}` })
-  }
-  const use: PluginUse<Kind> = { kind, name: plugin.name, module: plugin.module, options }
+  const module = yield* locatePlugin(kind, name)
+  const plugin = yield* importPlugin(kind, name, module)
+  // The module as it was found: a copy of it may say where it came from.
+  const use: PluginUse<Kind> = { kind, name: plugin.name, module, options }
   return use
 })
 
-/** A path is one by its look; anything else is a package of the directory that the command runs in. */
-const locateModule = (name: string): string =>
-  /^[./]|^[A-Za-z]:[\\/]|\.[cm]?[jt]s$/.test(name)
-    ? pathToFileURL(resolve(name)).href
-    : pathToFileURL(createRequire(join(process.cwd(), "package.json")).resolve(name)).href
+const locatePlugin = Effect.fnUntraced(function* (kind: PluginKind, name: string) {
+  if (/^[./]|^[A-Za-z]:[\\/]|\.[cm]?[jt]s$/.test(name)) return pathToFileURL(resolve(name)).href
+  const { ours, theirs } = yield* findablePlugins
+  const listed = [...ours, ...theirs]
+  if (listed.some((listing) => listing.kind === kind && (listing.name === name || listing.package === name))) {
+    return (yield* pickPlugin(listed, kind, name)).module
+  }
+  // A package that does not announce what it has may still have a plugin as its main module.
+  return yield* Effect.try({
+    try: () => pathToFileURL(createRequire(join(process.cwd(), "package.json")).resolve(name)).href,
+    catch: () => {
+      const names = listed.filter((listing) => listing.kind === kind).map((listing) => listing.name)
+      const remedy = `use ${names.join(", ")}, the name of a package that is a dependency here, or the path of a module`
+      return new PluginUnavailable({ kind, name, reason: `there is no plugin and no package of that name; ${remedy}` })
+    }
+  })
+})
 
 /** "oracle_top_k:share=0.1" → the name and `{ share: 0.1 }`. */
 export const parsePluginText = (

@@ -1,24 +1,23 @@
-// Which plugins come with powerinfer?
-import type { Plugin, PluginKind } from "powerinfer"
+// Which plugins can be named on this command line?
+import { Effect } from "effect"
+import { discoverPlugins, firstPartyPlugins, type PluginKind, projectDirectory } from "powerinfer"
 
-/** Imports a plugin's module, whose default export it is. */
-export type LoadPlugin = () => Promise<{ readonly default: Pick<Plugin, "kind" | "name" | "module"> }>
-
-/** The plugins that come with powerinfer. */
-export const firstParty: { readonly [Kind in PluginKind]: Readonly<Record<string, LoadPlugin>> } = {
-  backend: {
-    cpu: () => import("@powerinfer/backend-cpu"),
-    reference: () => import("@powerinfer/backend-reference")
-  },
-  predictor: {
-    every_neuron: () => import("@powerinfer/predictor-every-neuron"),
-    exact_gate: () => import("@powerinfer/predictor-exact-gate"),
-    oracle_top_k: () => import("@powerinfer/predictor-oracle-top-k")
-  },
-  placement: {
-    single_device: () => import("@powerinfer/placement-single-device")
+/** Those that come with powerinfer, then those of the project that the command runs in: its own, and its direct dependencies'. */
+export const findablePlugins = Effect.gen(function* () {
+  const ours = yield* firstPartyPlugins
+  const project = projectDirectory(process.cwd())
+  const theirs = project === undefined ? { plugins: [], problems: [] } : yield* discoverPlugins(project)
+  const known = new Set(ours.plugins.map(({ module }) => module))
+  return {
+    ours: ours.plugins,
+    theirs: theirs.plugins.filter(({ module }) => !known.has(module)),
+    problems: theirs.problems
   }
-}
+})
 
 /** For help texts: "every_neuron, exact_gate, oracle_top_k". */
-export const firstPartyNames = (kind: PluginKind): string => Object.keys(firstParty[kind]).join(", ")
+export const firstPartyNames = (kind: PluginKind): string =>
+  Effect.runSync(firstPartyPlugins)
+    .plugins.filter((listing) => listing.kind === kind)
+    .map(({ name }) => name)
+    .join(", ")

@@ -7,6 +7,7 @@ import type { PlacementPlan } from "../placement.ts"
 import type { PluginKind, PluginUse } from "../plugin.ts"
 import { checkDeviceCalls, checkSelectorCalls } from "../plugin_host/check_calls.ts"
 import {
+  awaitAnswer,
   guardDevice,
   guardSelector,
   openGuarded,
@@ -84,11 +85,22 @@ export const openPlan = Effect.fnUntraced(function* (
   const placement = yield* load(options.placement)
   const predictor = yield* load(options.predictor)
   const facts = yield* Effect.forEach(backends, (backend, index) =>
-    observed(options.backends[index]!, "facts", backend.facts)
+    observed(
+      options.backends[index]!,
+      "facts",
+      awaitAnswer(
+        { kind: "backend", name: backend.plugin.name, call: "facts" },
+        timeoutOf("backend"),
+        () => backend.facts
+      )
+    )
   )
   const placed = yield* open(options.placement, placement, { model, devices: facts })
   yield* attemptCall({ kind: "placement", name: placement.plugin.name, call: "open" }, () =>
-    checkPlan(placed, model.shape, backends.length, placement.plugin.name)
+    checkPlan(placed, model.shape, backends.length, placement.plugin.name).pipe(
+      // It said that this is a plan: that is another thing than to say that there is none.
+      Effect.catch(({ reason }) => Effect.die(reason))
+    )
   )
 
   // The predictor opens first, because devices prepare for the kind of batches it causes; its probe speaks to a home that opens after it.

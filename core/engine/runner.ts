@@ -5,7 +5,7 @@ import { sparsityFacts } from "../model/sparsity_facts.ts"
 import { openChatTemplate, type ChatTemplate } from "../tokenizer/chat_template.ts"
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts"
 import { type Generation, startGeneration } from "./generation.ts"
-import { openPlan, type OpenPlan, type PlanOptions } from "./open_plan.ts"
+import { type OnPluginCall, openPlan, type OpenPlan, type PlanOptions } from "./open_plan.ts"
 import type { CheckedRequest, GenerationPart } from "./request.ts"
 import { openScheduler } from "./scheduler.ts"
 import type { SessionState } from "./session.ts"
@@ -36,17 +36,19 @@ export interface Runner {
 /**
  * Opens a model with its tokenizer, devices and predictor.
  *
- * - `fail`  hears of generations that broke while running
+ * - `fail`     hears of generations that broke while running
+ * - `calling`  hears which plugin opening has to wait for
  */
 export const openRunner = Effect.fnUntraced(function* (
   options: RunnerOptions,
   announce: (line: string) => void,
-  fail: (generation: Generation, error: unknown) => void
+  fail: (generation: Generation, error: unknown) => void,
+  calling?: OnPluginCall
 ) {
   const model = yield* openModel(options.model)
   const tokenizer = yield* openTokenizer(model.gguf.metadata)
   const chatTemplate = yield* openChatTemplate(model.gguf.metadata, tokenizer)
-  const plan = yield* openPlan(model, options, announce)
+  const plan = yield* openPlan(model, options, announce, calling)
   const scheduler = openScheduler(plan, fail)
   const text = {
     tokenizer,

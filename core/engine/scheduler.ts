@@ -26,13 +26,18 @@ export const openScheduler = (plan: OpenPlan, fail: (generation: Generation, err
   const forward = openForward(plan)
   const { vocabularySize } = plan.model.shape
   let generations: Array<Generation> = []
+  /** Of a batch that failed: each runs alone once, so that only whose rows are to blame breaks. */
+  let suspects: Array<Generation> = []
 
-  /** Decoding generations first, one row each, so that a long prompt does not stall them. Whoever found no room comes first next time. */
+  /** Suspects first, one at a time; then decoding generations, one row each, so that a long prompt does not stall them. Whoever found no room comes first next time. */
   const fillBatch = (): Array<Turn> => {
     batch.clear()
     const turns: Array<Turn> = []
-    const decoding = generations.filter((generation) => !generation.prefilling)
-    const prefilling = generations.filter((generation) => generation.prefilling)
+    suspects = suspects.filter((generation) => !generation.ended)
+    const suspect = suspects.shift()
+    const waiting = suspect ? [suspect] : generations
+    const decoding = waiting.filter((generation) => !generation.prefilling)
+    const prefilling = waiting.filter((generation) => generation.prefilling)
     for (const generation of [...decoding, ...prefilling]) {
       const rowCount = Math.min(generation.pending.length, batch.rowCountMax - batch.rowCount)
       if (rowCount === 0) break
@@ -73,10 +78,12 @@ export const openScheduler = (plan: OpenPlan, fail: (generation: Generation, err
     try {
       logits = forward(batch, interrupted)
     } catch (error) {
-      for (const { generation } of turns)
-        attempt(generation, () => {
+      if (turns.length > 1) suspects = turns.map((turn) => turn.generation)
+      else {
+        attempt(turns[0]!.generation, () => {
           throw error
         })
+      }
       return true
     }
     if (!logits) return true

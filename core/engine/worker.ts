@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { encodeEngineError } from "./engine_error.ts"
 import type { Generation } from "./generation.ts"
+import type { OnPluginCall } from "./open_plan.ts"
 import { type GenerationPart, InvalidRequest } from "./request.ts"
 import { openRunner, type Runner } from "./runner.ts"
 import { openSession, type SessionState } from "./session.ts"
@@ -63,7 +64,9 @@ const run = async (): Promise<void> => {
 
 const open = async (message: ToWorker & { readonly type: "open" }): Promise<EngineInfo> => {
   const announce = (line: string) => port.postMessage({ type: "announce", line })
-  opening = Effect.runFork(Scope.provide(openRunner(message.options, announce, reportFailure), engineScope))
+  const calling: OnPluginCall = (call, timeoutMs) =>
+    port.postMessage({ type: "plugin_call", ...(call && { call }), timeoutMs })
+  opening = Effect.runFork(Scope.provide(openRunner(message.options, announce, reportFailure, calling), engineScope))
   const runner = await Effect.runPromise(Fiber.join(opening))
   opened = { runner, cancelled: message.cancelled }
   const { model, devices, selector } = runner.plan

@@ -1,8 +1,10 @@
 // The main thread's side of the engine's worker: calls that are answered, generations that stream.
 import { Cause, Effect, Queue, type Scope } from "effect"
+import { PluginFault } from "../plugin_host/plugin_error.ts"
 import { decodeEngineError, type EngineError, EngineDefect } from "./engine_error.ts"
 import type { CheckedRequest, GenerationPart } from "./request.ts"
 import type { RunnerOptions } from "./runner.ts"
+import { openWatchdog } from "./watchdog.ts"
 import { cancellationSlots, type EngineInfo, type FromWorker, type ToWorker } from "./worker_protocol.ts"
 
 type Call = ToWorker & { readonly call: number }
@@ -33,7 +35,7 @@ export const openWorkerClient = Effect.fnUntraced(function* (
   const generations = new Map<number, GenerationQueue>()
   const cancelled = new Int32Array(new SharedArrayBuffer(cancellationSlots * 4))
   let lastNumber = 0
-  let dead: EngineDefect | undefined
+  let dead: EngineDefect | PluginFault | undefined
 
   const worker = yield* Effect.acquireRelease(
     Effect.sync(() => new Worker(workerUrl, { type: "module" })),
@@ -61,7 +63,10 @@ export const openWorkerClient = Effect.fnUntraced(function* (
           Queue.failCauseUnsafe(queue, Cause.fail(decodeEngineError(data.error)))
         )
       case "announce":
+        watchdog.hear()
         return announce(data.line)
+      case "plugin_call":
+        return watchdog.watch(data.call, data.timeoutMs)
       case "parts":
         for (const part of data.parts) {
           const queue = generations.get(data.generation)
@@ -71,13 +76,19 @@ export const openWorkerClient = Effect.fnUntraced(function* (
     }
   }
   /** Nobody is left to answer: everything that waits, and everything asked later, fails. */
-  const bury = (error: EngineDefect): void => {
+  const bury = (error: EngineDefect | PluginFault): void => {
     dead ??= error
     for (const call of calls.keys()) settle(call, Effect.fail(error))
     for (const generation of generations.keys()) {
       endGeneration(generation, (queue) => Queue.failCauseUnsafe(queue, Cause.fail(error)))
     }
   }
+  /** A plugin that never gives the thread back can only be ended with it. */
+  const watchdog = openWatchdog((call, timeoutMs) => {
+    worker.terminate()
+    bury(new PluginFault({ ...call, reason: `it has not given its thread back for ${timeoutMs / 1000} s` }))
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => watchdog.watch(undefined, 0)))
   worker.onerror = (event: ErrorEvent) => {
     event.preventDefault()
     bury(new EngineDefect({ detail: event.message }))

@@ -1,4 +1,5 @@
 // What the main thread and the engine's worker say to each other. Plain data only; cancellation alone is shared memory.
+import type { PluginCall } from "../plugin_host/guard.ts"
 import type { EncodedEngineError } from "./engine_error.ts"
 import type { CheckedRequest, GenerationPart } from "./request.ts"
 import type { RunnerOptions } from "./runner.ts"
@@ -43,6 +44,8 @@ export type FromWorker =
   | { readonly type: "parts"; readonly generation: number; readonly parts: ReadonlyArray<GenerationPart> }
   | { readonly type: "broken"; readonly generation: number; readonly error: EncodedEngineError }
   | { readonly type: "announce"; readonly line: string }
+  /** A call of a plugin begins, which may take so long before it gives a sign of life; without `call`: it is over. */
+  | { readonly type: "plugin_call"; readonly call?: PluginCall; readonly timeoutMs: number }
 
 /** Generations share this many cancellation flags: i32[slots], a generation's is its number modulo this. */
 export const cancellationSlots = 1024

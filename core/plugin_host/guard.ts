@@ -34,31 +34,38 @@ const describe = (cause: unknown): string => {
   return place === undefined ? cause.message : `${cause.message} (at ${place})`
 }
 
-/**
- * Opens a plugin: what it throws, and a silence of `timeoutMs`, is a `PluginFault`. Its own refusals stay what they are.
- *
- * Only an opening that waits can be ended here. One that never gives the thread back is ended with the worker it runs in.
- */
+/** Opens a plugin; what it announces is a sign of life. Fails as `awaitAnswer` does. */
 export const openGuarded = <Kind extends PluginKind>(
   { plugin, open }: LoadedPlugin<Kind>,
   context: PluginKinds[Kind]["context"],
   timeoutMs: number
-): Effect.Effect<PluginKinds[Kind]["opened"], PluginKinds[Kind]["refusal"] | PluginFault, Scope.Scope> => {
-  const call: PluginCall = { kind: plugin.kind, name: plugin.name, call: "open" }
-  let lastSign = Date.now()
-  const heard = hearing(context, () => (lastSign = Date.now()))
+): Effect.Effect<PluginKinds[Kind]["opened"], PluginKinds[Kind]["refusal"] | PluginFault, Scope.Scope> =>
+  awaitAnswer({ kind: plugin.kind, name: plugin.name, call: "open" }, timeoutMs, (hear) => open(hearing(context, hear)))
+
+/**
+ * What a plugin answers: what it throws, and a silence of `timeoutMs`, is a `PluginFault`. Its own refusals stay what they are.
+ *
+ * Only a call that waits can be ended here. One that never gives the thread back is ended with the worker it runs in.
+ */
+export const awaitAnswer = <A, E, R>(
+  call: PluginCall,
+  timeoutMs: number,
+  run: (hear: () => void) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | PluginFault, R> => {
+  let lastSign = 0
+  const hear = () => void (lastSign = Date.now())
   const silence = Effect.gen(function* () {
-    lastSign = Date.now()
+    hear()
     for (;;) {
       const left = lastSign + timeoutMs - Date.now()
       if (left <= 0) return yield* new PluginFault({ ...call, reason: `it has not answered for ${timeoutMs / 1000} s` })
       yield* Effect.sleep(left)
     }
   })
-  const opening = Effect.suspend(() => open(heard)).pipe(
+  const answer = Effect.suspend(() => run(hear)).pipe(
     Effect.catchDefect((cause) => Effect.fail(pluginFault(call, cause)))
   )
-  return Effect.raceFirst(opening, silence)
+  return Effect.raceFirst(answer, silence)
 }
 
 /** The context, whose `announce` is a sign of life. */

@@ -47,7 +47,7 @@ export const importPlugin = Effect.fnUntraced(function* <Kind extends PluginKind
     })
   )
   const found = yield* checkPlugin(exported).pipe(Effect.mapError((reason) => unavailable(`${module} ${reason}`)))
-  if (found.kind !== kind) return yield* unavailable(`${module} is a ${found.kind}; name a ${kind}`)
+  if (found.kind !== kind) return yield* unavailable(`it is a ${found.kind}; name a ${kind}`)
   yield* checkEngine(found)
   return found as Plugin<Kind>
 })
@@ -63,7 +63,7 @@ export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   }).pipe(
     Effect.mapError(({ message }) => new PluginUnavailable({ kind, name, reason: `its options are wrong: ${message}` }))
   )
-  const facts = "facts" in plugin ? (plugin.facts as (options: unknown) => unknown)(decoded) : undefined
+  const facts = "facts" in plugin ? Effect.suspend(() => plugin.facts(decoded)) : undefined
   const open = plugin.open as (options: unknown, context: PluginKinds[Kind]["context"]) => unknown
   const loaded: unknown = { plugin, open: (context: PluginKinds[Kind]["context"]) => open(decoded, context), facts }
   return loaded as LoadedPlugin<Kind>

@@ -64,4 +64,7 @@ std::string checked_path(const char* path, uint32_t length);
 // A byte count or offset. Fails with INVALID_ARGUMENT if it is not a whole number from 0 to 2^53.
 uint64_t checked_bytes(double value, const char* name);
 
+// Fails with INVALID_ARGUMENT for a size or a type that no cache has.
+void check_cache(uint32_t position_count, uint32_t cache_type);
+
 }  // namespace powerinfer

@@ -1,8 +1,11 @@
 // The ABI of a batch: embed, attend, ffn, merge, logits. What a kernel may rely on is checked here.
 #include <algorithm>
 
+#include "../plugin/abi_plugin.h"
 #include "abi.h"
+#include "batch_checks.h"
 #include "forward.h"
+#include "stage_clock.h"
 
 using namespace powerinfer;
 
@@ -19,33 +22,13 @@ powerinfer_status on_model(const char* action, uint32_t handle, Body&& body) {
   });
 }
 
-void check_block(const Model& model, uint32_t block) {
-  if (block >= model.shape.block_count) fail(POWERINFER_INVALID_ARGUMENT, "block is %u, the model has %u", block, model.shape.block_count);
-}
-
-void check_batch(const Model& model) {
-  if (model.batch.row_count == 0) fail(POWERINFER_INVALID_ARGUMENT, "no batch was begun; call powerinfer_embed");
-}
-
-void check_row_count(const Model& model, uint32_t row_count) {
-  if (row_count == 0 || row_count > model.shape.row_count_max) {
-    fail(POWERINFER_INVALID_ARGUMENT, "%u rows were given; the model takes 1 to %u", row_count, model.shape.row_count_max);
-  }
-}
-
 std::shared_ptr<Cache> cache_of_row(const Model& model, const powerinfer_row& row, uint32_t i) {
   std::shared_ptr<Cache> cache = caches().get(row.cache);
   if (cache->model_identity != model.identity) fail(POWERINFER_INVALID_ARGUMENT, "the cache of row %u belongs to another model", i);
   return cache;
 }
 
-void check_row(const Model& model, const powerinfer_row& row, const Cache& cache, uint32_t i) {
-  if (row.token >= model.shape.vocabulary_size) {
-    fail(POWERINFER_INVALID_ARGUMENT, "row %u has token %u, the vocabulary %u", i, row.token, model.shape.vocabulary_size);
-  }
-  if (row.position >= cache.position_count) {
-    fail(POWERINFER_INVALID_ARGUMENT, "row %u is at position %u, its cache has %u", i, row.position, cache.position_count);
-  }
+void check_learned(const Model& model, const powerinfer_row& row, uint32_t i) {
   const Matrix& learned = model.position_embedding;
   if (learned.bound() && uint64_t{row.position} + model.shape.position_offset >= learned.rows) {
     fail(POWERINFER_INVALID_ARGUMENT, "row %u is at position %u, the model learned %u from offset %u on",
@@ -53,31 +36,15 @@ void check_row(const Model& model, const powerinfer_row& row, const Cache& cache
   }
 }
 
-// Checks that no (cache, position) occurs twice and that no row looks beyond what its cache holds; `keys` are sorted (cache, position).
-void check_positions(const std::vector<uint64_t>& keys, uint32_t row_count) {
-  uint32_t reached = 0;  // positions of this cache that earlier batches and the rows so far fill
-  for (uint32_t i = 0; i < row_count; ++i) {
-    const uint32_t handle = static_cast<uint32_t>(keys[i] >> 32);
-    const uint32_t position = static_cast<uint32_t>(keys[i]);
-    const bool same_cache = i > 0 && keys[i - 1] >> 32 == handle;
-    if (same_cache && keys[i - 1] == keys[i]) fail(POWERINFER_INVALID_ARGUMENT, "two rows are at position %u of cache %u", position, handle);
-    if (!same_cache) reached = caches().get(handle)->filled_count;
-    if (position > reached) {
-      fail(POWERINFER_INVALID_ARGUMENT, "a row is at position %u of cache %u, but nothing was at position %u", position, handle, reached);
-    }
-    reached = std::max(reached, position + 1);
-  }
-}
-
 // Takes the rows in as the model's batch. The model is unchanged if it fails.
 void begin_batch(Model& model, const powerinfer_row* rows, uint32_t row_count) {
   Batch& batch = model.batch;
   for (uint32_t i = 0; i < row_count; ++i) {
-    check_row(model, rows[i], *cache_of_row(model, rows[i], i), i);
-    batch.keys[i] = uint64_t{rows[i].cache} << 32 | rows[i].position;
+    check_row(model.shape, rows[i], cache_of_row(model, rows[i], i)->position_count, i);
+    check_learned(model, rows[i], i);
+    batch.keys[i] = position_key(rows[i]);
   }
-  std::sort(batch.keys.begin(), batch.keys.begin() + row_count);
-  check_positions(batch.keys, row_count);
+  check_positions(batch.keys.data(), row_count, [](uint32_t cache) { return caches().get(cache)->filled_count; });
 
   for (uint32_t i = 0; i < row_count; ++i) {
     const std::shared_ptr<Cache> cache = caches().get(rows[i].cache);
@@ -92,24 +59,31 @@ void begin_batch(Model& model, const powerinfer_row* rows, uint32_t row_count) {
 
 // The FFN's input: the caller's, or what attend left.
 const float* input_of(const Model& model, const float* hidden, uint32_t row_count) {
-  check_row_count(model, row_count);
-  if (hidden != nullptr) return hidden;
-  if (!model.batch.attended) fail(POWERINFER_INVALID_ARGUMENT, "hidden is NULL and no attend went before; give hidden or call powerinfer_attend");
-  if (row_count != model.batch.row_count) {
-    fail(POWERINFER_INVALID_ARGUMENT, "hidden is NULL and row_count is %u; the batch has %u", row_count, model.batch.row_count);
-  }
-  return model.workspace.ffn_input.get();
+  check_input(model.shape, model.batch, hidden, row_count);
+  return hidden == nullptr ? model.workspace.ffn_input.get() : hidden;
 }
 
-void check_active(const Model& model, const uint32_t* active, uint32_t row_count) {
-  const uint32_t used_bits = model.shape.ffn_width % 32;
-  if (active == nullptr || used_bits == 0) return;
-  const uint64_t words = model.shape.ffn_width / 32 + 1;
-  for (uint32_t row = 0; row < row_count; ++row) {
-    if (active[row * words + words - 1] >> used_bits != 0) {
-      fail(POWERINFER_INVALID_ARGUMENT, "active of row %u names a neuron at or above ffn_width %u", row, model.shape.ffn_width);
-    }
+void check_flags(uint32_t flags) {
+  if ((flags & ~uint32_t{POWERINFER_FFN_CONFIRM}) != 0) {
+    fail(POWERINFER_INVALID_ARGUMENT, "flags is %u; only POWERINFER_FFN_CONFIRM is known", flags);
   }
+}
+
+void check_sparse(const Block& b, uint32_t block) {
+  if (!b.down_by_neuron.bound() && !b.down_repacked.bound()) {
+    fail(POWERINFER_INCOMPLETE, "blk.%u has down by rows only; a sparse run needs down_by_neuron or down_repacked", block);
+  }
+}
+
+// Runs the FFN with arguments that were checked; a null partial stays in the workspace.
+void run_ffn(Model& m, uint32_t block, const float* input, uint32_t row_count, const uint32_t* active, uint32_t flags, float* partial) {
+  const bool confirm = (flags & POWERINFER_FFN_CONFIRM) != 0;
+  const bool sparse = confirm || active != nullptr;
+  const double bytes_before = m.counters.weight_bytes;
+  (sparse ? ffn_sparse : ffn_dense)(m, block, {input, row_count, active, confirm, partial == nullptr ? m.workspace.partial.get() : partial});
+  m.counters.ffn_bytes += m.counters.weight_bytes - bytes_before;
+  m.counters.neuron_count += static_cast<double>(m.shape.ffn_width) * row_count;
+  if (partial == nullptr) m.batch.partial_block = block;
 }
 
 }  // namespace
@@ -117,7 +91,7 @@ void check_active(const Model& model, const uint32_t* active, uint32_t row_count
 powerinfer_status powerinfer_embed(uint32_t model, const powerinfer_row* rows, uint32_t row_count) {
   return on_model("embed", model, [&](Model& m) {
     required(rows, "rows");
-    check_row_count(m, row_count);
+    check_row_count(m.shape, row_count);
     begin_batch(m, rows, row_count);
     embed(m);
   });
@@ -125,8 +99,8 @@ powerinfer_status powerinfer_embed(uint32_t model, const powerinfer_row* rows, u
 
 powerinfer_status powerinfer_attend(uint32_t model, uint32_t block, float* hidden) {
   return on_model("attend", model, [&](Model& m) {
-    check_block(m, block);
-    check_batch(m);
+    check_block(m.shape, block);
+    check_begun(m.batch);
     Batch& batch = m.batch;
     // Held for this call: the caller may have closed one since embed.
     for (uint32_t i = 0; i < batch.row_count; ++i) {
@@ -144,39 +118,41 @@ powerinfer_status powerinfer_attend(uint32_t model, uint32_t block, float* hidde
 powerinfer_status powerinfer_ffn(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, const uint32_t* active, uint32_t flags,
                                  float* partial) {
   return on_model("run the FFN", model, [&](Model& m) {
-    check_block(m, block);
-    if ((flags & ~uint32_t{POWERINFER_FFN_CONFIRM}) != 0) {
-      fail(POWERINFER_INVALID_ARGUMENT, "flags is %u; only POWERINFER_FFN_CONFIRM is known", flags);
-    }
+    check_block(m.shape, block);
+    check_flags(flags);
     const float* const input = input_of(m, hidden, row_count);
-    check_active(m, active, row_count);
-    const bool confirm = (flags & POWERINFER_FFN_CONFIRM) != 0;
-    const bool sparse = confirm || active != nullptr;
-    const Block& b = m.blocks[block];
-    if (sparse && !b.down_by_neuron.bound() && !b.down_repacked.bound()) {
-      fail(POWERINFER_INCOMPLETE, "blk.%u has down by rows only; a sparse run needs down_by_neuron or down_repacked", block);
-    }
-    // A partial that stays here is for this batch's rows.
-    if (partial == nullptr && row_count != m.batch.row_count) {
-      fail(POWERINFER_INVALID_ARGUMENT, "partial is NULL and row_count is %u; the batch has %u", row_count, m.batch.row_count);
-    }
+    check_active(m.shape, active, row_count);
+    if (active != nullptr || flags != 0) check_sparse(m.blocks[block], block);
+    check_partial(m.batch, partial, row_count);
+    run_ffn(m, block, input, row_count, active, flags, partial);
+  });
+}
 
-    const double bytes_before = m.counters.weight_bytes;
-    (sparse ? ffn_sparse : ffn_dense)(m, block, {input, row_count, active, confirm, partial == nullptr ? m.workspace.partial.get() : partial});
-    m.counters.ffn_bytes += m.counters.weight_bytes - bytes_before;
-    m.counters.neuron_count += static_cast<double>(m.shape.ffn_width) * row_count;
-    if (partial == nullptr) m.batch.partial_block = block;
+powerinfer_status powerinfer_ffn_selected(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, uint32_t predictor, uint32_t flags,
+                                          float* partial) {
+  return on_model("run the FFN", model, [&](Model& m) {
+    const std::shared_ptr<Predictor> p = predictors().get(predictor);
+    const std::lock_guard<std::mutex> lock(p->busy);
+    check_block(m.shape, block);
+    check_flags(flags);
+    const float* const input = input_of(m, hidden, row_count);
+    check_predicts(*p, m.shape);
+    check_select(*p, block, row_count);
+    check_sparse(m.blocks[block], block);
+    check_partial(m.batch, partial, row_count);
+    StageClock clock(m, row_count);
+    select(*p, &m.cpu->pool, block, input, row_count, m.workspace.active.get());
+    clock.charge(POWERINFER_STAGE_SELECT);
+    run_ffn(m, block, input, row_count, m.workspace.active.get(), flags, partial);
   });
 }
 
 powerinfer_status powerinfer_merge(uint32_t model, uint32_t block, const float* partial) {
   return on_model("merge", model, [&](Model& m) {
-    check_block(m, block);
-    check_batch(m);
+    check_block(m.shape, block);
+    check_begun(m.batch);
     if (partial != nullptr) return merge(m, partial, nullptr);
-    if (m.batch.partial_block != block) {
-      fail(POWERINFER_INVALID_ARGUMENT, "partial is NULL and none of blk.%u is kept; give one or call powerinfer_ffn", block);
-    }
+    check_kept(m.batch, block);
     merge(m, m.workspace.partial.get(), or_null(m.blocks[block].down_bias));
     m.batch.partial_block = Batch::kNone;
   });
@@ -184,7 +160,7 @@ powerinfer_status powerinfer_merge(uint32_t model, uint32_t block, const float* 
 
 powerinfer_status powerinfer_activations(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, float* activations) {
   return on_model("read the activations", model, [&](Model& m) {
-    check_block(m, block);
+    check_block(m.shape, block);
     const float* const input = input_of(m, hidden, row_count);
     float& out = required(activations, "activations");
     const double bytes_before = m.counters.weight_bytes;
@@ -195,15 +171,10 @@ powerinfer_status powerinfer_activations(uint32_t model, uint32_t block, const f
 
 powerinfer_status powerinfer_logits(uint32_t model, const uint32_t* rows, uint32_t count, float* out) {
   return on_model("make logits", model, [&](Model& m) {
-    check_batch(m);
+    check_begun(m.batch);
     required(rows, "rows");
     float& first = required(out, "logits");
-    if (count == 0 || count > m.batch.row_count) {
-      fail(POWERINFER_INVALID_ARGUMENT, "%u rows were asked for; the batch has %u", count, m.batch.row_count);
-    }
-    for (uint32_t i = 0; i < count; ++i) {
-      if (rows[i] >= m.batch.row_count) fail(POWERINFER_INVALID_ARGUMENT, "rows[%u] is %u, the batch has %u", i, rows[i], m.batch.row_count);
-    }
+    check_logit_rows(m.batch, rows, count);
     logits(m, rows, count, &first);
   });
 }

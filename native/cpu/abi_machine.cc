@@ -189,18 +189,13 @@ powerinfer_status powerinfer_repack_down(uint32_t cpu, uint32_t from_file, doubl
     const uint64_t from_offset = checked_bytes(from_offset_bytes, "from_offset_bytes");
     const uint64_t to_offset = checked_bytes(to_offset_bytes, "to_offset_bytes");
     const std::string path = checked_path(to_path, to_path_length);
-    const uint64_t from_bytes = row_bytes(type, ffn_width) * hidden_width;
-    if (from_offset > from->size_bytes() || from_bytes > from->size_bytes() - from_offset) {
-      fail(POWERINFER_INVALID_ARGUMENT, "the tensor needs %.0f bytes at offset %.0f, the file has %.0f",
-           static_cast<double>(from_bytes), from_offset_bytes,
-           static_cast<double>(from->size_bytes()));
-    }
+    const uint8_t* const down = from->tensor(from_offset, row_bytes(type, ffn_width) * hidden_width);
     require_memory(to_bytes, "the repacked tensor");
     // Through memory rather than a writable mapping: a full disk is then an error of write, not a SIGBUS.
     const Buffer<uint8_t> repacked(to_bytes);
     {
       const std::lock_guard<std::mutex> lock(opened->busy);
-      repack_down(opened->pool, type, hidden_width, ffn_width, from->bytes() + from_offset, repacked.get());
+      repack_down(opened->pool, type, hidden_width, ffn_width, down, repacked.get());
     }
     write_at(path, to_offset, repacked.get(), to_bytes);
   });

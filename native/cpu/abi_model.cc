@@ -15,6 +15,13 @@ HandleTable<Cache>& caches() {
   return table;
 }
 
+void check_cache(uint32_t position_count, uint32_t cache_type) {
+  if (position_count == 0 || position_count > kPositionCountMax) {
+    fail(POWERINFER_INVALID_ARGUMENT, "position_count is %u; it must be from 1 to %u", position_count, kPositionCountMax);
+  }
+  if (cache_type >= kCacheTypeCount) fail(POWERINFER_INVALID_ARGUMENT, "no cache type has number %u", cache_type);
+}
+
 }  // namespace powerinfer
 
 using namespace powerinfer;
@@ -77,10 +84,7 @@ powerinfer_status powerinfer_cache_open(uint32_t model, uint32_t position_count,
   return guarded("open a cache", [&] {
     const std::shared_ptr<Model> opened = models().get(model);
     uint32_t& out = required(cache, "cache");
-    if (position_count == 0 || position_count > kPositionCountMax) {
-      fail(POWERINFER_INVALID_ARGUMENT, "position_count is %u; it must be from 1 to %u", position_count, kPositionCountMax);
-    }
-    if (cache_type >= kCacheTypeCount) fail(POWERINFER_INVALID_ARGUMENT, "no cache type has number %u", cache_type);
+    check_cache(position_count, cache_type);
     const std::lock_guard<std::mutex> lock(opened->cpu->busy);
     auto created = std::make_shared<Cache>(opened->identity, opened->shape, position_count, cache_type);
     reserve_spans(*opened, position_count);

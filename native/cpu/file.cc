@@ -84,6 +84,14 @@ MappedFile::MappedFile(const std::string& path) {
 
 MappedFile::~MappedFile() { ::munmap(const_cast<uint8_t*>(bytes_), size_bytes_); }
 
+const uint8_t* MappedFile::tensor(uint64_t offset_bytes, uint64_t tensor_bytes) const {
+  if (offset_bytes > size_bytes_ || tensor_bytes > size_bytes_ - offset_bytes) {
+    fail(POWERINFER_INVALID_ARGUMENT, "the tensor needs %.0f bytes at offset %.0f, the file has %.0f", static_cast<double>(tensor_bytes),
+         static_cast<double>(offset_bytes), static_cast<double>(size_bytes_));
+  }
+  return bytes_ + offset_bytes;
+}
+
 void MappedFile::forget(const uint8_t* begin, uint64_t size_bytes) const {
   const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   const uint64_t from = (static_cast<uint64_t>(begin - bytes_) + page - 1) / page * page;

@@ -17,6 +17,8 @@ class MappedFile {
 
   const uint8_t* bytes() const { return bytes_; }
   uint64_t size_bytes() const { return size_bytes_; }
+  // The bytes of a tensor. Fails with INVALID_ARGUMENT if they are not all in the file.
+  const uint8_t* tensor(uint64_t offset_bytes, uint64_t tensor_bytes) const;
   // Gives the pages of a range back to the system: they are read again from the file, or its page cache, when next used.
   void forget(const uint8_t* begin, uint64_t size_bytes) const;
 

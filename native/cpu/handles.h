@@ -1,6 +1,6 @@
 // Which object does a u32 of the C ABI name?
 //
-// A handle is kind (2 bits), slot (14 bits) and generation (16 bits). Closing raises the slot's generation, so an old handle never names a
+// A handle is kind (3 bits), slot (13 bits) and generation (16 bits). Closing raises the slot's generation, so an old handle never names a
 // newer object; a slot that has used up its generations is retired, so this holds for ever and not only for 65,535 openings.
 #pragma once
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace powerinfer {
 template <class T>
 class HandleTable {
  public:
-  // `kind` < 4 keeps the handles of several tables apart; `name` is for messages ("model").
+  // `kind` < 8 keeps the handles of several tables apart; `name` is for messages ("model").
   HandleTable(uint32_t kind, const char* name) : kind_(kind), name_(name) {}
 
   uint32_t add(std::shared_ptr<T> object) {
@@ -29,7 +29,7 @@ class HandleTable {
     const uint32_t slot = free_.back();
     free_.pop_back();
     slots_[slot].object = std::move(object);
-    return kind_ << 30 | slot << 16 | slots_[slot].generation;
+    return kind_ << 29 | slot << 16 | slots_[slot].generation;
   }
 
   // The object stays alive while the caller holds it, even if another thread closes the handle. Fails with INVALID_HANDLE.
@@ -47,7 +47,7 @@ class HandleTable {
   }
 
  private:
-  static constexpr uint32_t kSlotMax = (1u << 14) - 1;
+  static constexpr uint32_t kSlotMax = (1u << 13) - 1;
   static constexpr uint32_t kGenerationMax = (1u << 16) - 1;
 
   struct Slot {
@@ -57,7 +57,7 @@ class HandleTable {
 
   uint32_t open_slot(uint32_t handle) const {
     const uint32_t slot = handle >> 16 & kSlotMax;
-    const bool open = handle >> 30 == kind_ && slot < slots_.size() && slots_[slot].object != nullptr &&
+    const bool open = handle >> 29 == kind_ && slot < slots_.size() && slots_[slot].object != nullptr &&
                       slots_[slot].generation == (handle & kGenerationMax);
     if (!open) fail(POWERINFER_INVALID_HANDLE, "%u is not an open %s", handle, name_);
     return slot;

@@ -16,7 +16,9 @@ void check_range(const char* name, uint32_t value, uint32_t min, uint32_t max) {
   if (value < min || value > max) fail(POWERINFER_INVALID_ARGUMENT, "%s is %u; it must be from %u to %u", name, value, min, max);
 }
 
-powerinfer_model_shape checked(const powerinfer_model_shape& s) {
+}  // namespace
+
+powerinfer_model_shape checked_shape(const powerinfer_model_shape& s) {
   check_range("block_count", s.block_count, 1, kBlockCountMax);
   check_range("hidden_width", s.hidden_width, 1, kWidthMax);
   check_range("ffn_width", s.ffn_width, 1, kWidthMax);
@@ -46,6 +48,8 @@ powerinfer_model_shape checked(const powerinfer_model_shape& s) {
   return s;
 }
 
+namespace {
+
 uint64_t next_identity() {
   static std::atomic<uint64_t> next{1};
   return next.fetch_add(1);
@@ -62,7 +66,7 @@ uint64_t workspace_bytes(const Model& model) {
       5 * uint64_t{s.hidden_width} + 2 * uint64_t{model.q_width()} + 2 * uint64_t{model.kv_width()} + s.rope_width + 2 * uint64_t{s.ffn_width};
   const uint64_t coded = std::max<uint64_t>(s.hidden_width, model.q_width()) + s.ffn_width;
   const uint64_t attention = uint64_t{model.cpu->pool.thread_count()} * queries_of_block(s) * (kSpanPositions + 2 * (s.head_width + 2));
-  return s.row_count_max * (floats * sizeof(float) + coded * 27 / 8) + uint64_t{s.ffn_width} * 9 + attention * sizeof(float);
+  return s.row_count_max * (floats * sizeof(float) + coded * 27 / 8) + uint64_t{s.ffn_width} * 9 + s.row_count_max * (uint64_t{s.ffn_width} / 8 + 4) + attention * sizeof(float);
 }
 
 Workspace make_workspace(const Model& model) {
@@ -90,6 +94,7 @@ Workspace make_workspace(const Model& model) {
   w.activation_codes = make_codes(rows, s.ffn_width);
   w.found_neurons = Buffer<uint32_t>(s.ffn_width);
   w.neurons = Buffer<uint32_t>(s.ffn_width);
+  w.active = Buffer<uint32_t>(rows * words_of(s));
   w.sparse_chunks = Buffer<SparseChunk>(s.ffn_width / 64 + 1);
   return w;
 }
@@ -113,7 +118,7 @@ class Missing {
 }  // namespace
 
 Model::Model(std::shared_ptr<Cpu> on, const powerinfer_model_shape& given)
-    : cpu(std::move(on)), shape(checked(given)), identity(next_identity()), blocks(shape.block_count) {
+    : cpu(std::move(on)), shape(checked_shape(given)), identity(next_identity()), blocks(shape.block_count) {
   batch.rows.resize(shape.row_count_max);
   batch.caches.resize(shape.row_count_max);
   batch.held.resize(shape.row_count_max);
@@ -123,14 +128,17 @@ Model::Model(std::shared_ptr<Cpu> on, const powerinfer_model_shape& given)
 
 Model::~Model() { --cpu->model_count; }
 
-void set_rope(Model& model, const float* inverse_frequencies, uint32_t count) {
-  if (count == 0 || count != model.shape.rope_width / 2) {
-    fail(POWERINFER_INVALID_ARGUMENT, "%u frequencies were given, rope_width %u needs %u",
-         count, model.shape.rope_width, model.shape.rope_width / 2);
+void check_rope(const powerinfer_model_shape& s, const float* inverse_frequencies, uint32_t count) {
+  if (count == 0 || count != s.rope_width / 2) {
+    fail(POWERINFER_INVALID_ARGUMENT, "%u frequencies were given, rope_width %u needs %u", count, s.rope_width, s.rope_width / 2);
   }
   for (uint32_t i = 0; i < count; ++i) {
     if (!std::isfinite(inverse_frequencies[i])) fail(POWERINFER_INVALID_ARGUMENT, "frequency %u is not finite", i);
   }
+}
+
+void set_rope(Model& model, const float* inverse_frequencies, uint32_t count) {
+  check_rope(model.shape, inverse_frequencies, count);
   model.inverse_frequencies.assign(inverse_frequencies, inverse_frequencies + count);
 }
 

@@ -10,6 +10,7 @@
 #include "cpu.h"
 #include "file.h"
 #include "resident.h"
+#include "tensor_shape.h"
 
 namespace powerinfer {
 
@@ -76,6 +77,8 @@ constexpr uint32_t kRowsOfBlockMax = 32;
 inline uint32_t group_of(const powerinfer_model_shape& s) { return s.head_count / s.kv_head_count; }  // query heads of a KV head
 inline uint32_t rows_of_block(const powerinfer_model_shape& s) { return std::max(1u, kRowsOfBlockMax / group_of(s)); }
 inline uint32_t queries_of_block(const powerinfer_model_shape& s) { return rows_of_block(s) * group_of(s); }
+// u32 words of one row's set of neurons.
+inline uint32_t words_of(const powerinfer_model_shape& s) { return (s.ffn_width + 31) / 32; }
 // Larger batches are not cut along positions: they have rows enough to share, and what is kept of every span would grow with them.
 constexpr uint32_t kCutRowCountMax = 8;
 
@@ -111,19 +114,24 @@ struct Workspace {
   Codes activation_codes;    // width ffn_width
   Buffer<uint32_t> found_neurons;      // u32[ffn_width], each chunk's neurons at the chunk's own begin
   Buffer<uint32_t> neurons;            // u32[ffn_width], the same without gaps
+  Buffer<uint32_t> active;             // u32[row_count, ceil(ffn_width / 32)], what a predictor named
   Buffer<SparseChunk> sparse_chunks;   // [ffn_width / 64, rounded up]
 };
 
+// How far the batch in progress is.
+struct BatchProgress {
+  uint32_t row_count = 0;  // 0: no batch was begun
+  bool attended = false;   // the FFN's input holds this batch's rows
+  static constexpr uint32_t kNone = ~0u;
+  uint32_t partial_block = kNone;  // the block whose partial waits for merge
+};
+
 // The rows of the batch in progress.
-struct Batch {
-  uint32_t row_count = 0;                    // 0: no batch was begun
+struct Batch : BatchProgress {
   std::vector<powerinfer_row> rows;          // [row_count_max]
   std::vector<std::weak_ptr<Cache>> caches;  // [row_count_max], each row's; the caller may close one at any time
   std::vector<std::shared_ptr<Cache>> held;  // [row_count_max], the same while attend runs
   std::vector<uint64_t> keys;                // [row_count_max], scratch: (cache, position) sorted
-  bool attended = false;                     // ffn_input holds this batch's rows
-  static constexpr uint32_t kNone = ~0u;
-  uint32_t partial_block = kNone;  // the block whose partial waits for merge
 };
 
 struct Counters {
@@ -178,6 +186,11 @@ struct Model {
   Profile profile;
 };
 
+// Fails with INVALID_ARGUMENT for a number that is out of range or does not fit the others; returns the shape.
+powerinfer_model_shape checked_shape(const powerinfer_model_shape& shape);
+// Fails with INVALID_ARGUMENT for another number of frequencies than the shape has, or one that is not finite.
+void check_rope(const powerinfer_model_shape& shape, const float* inverse_frequencies, uint32_t count);
+
 // The part of a tensor file a role is bound to.
 struct TensorSource {
   std::shared_ptr<const MappedFile> file;
@@ -187,8 +200,6 @@ struct TensorSource {
   uint32_t rows;
 };
 
-// Writes "blk.3 up" or "token_embedding" to `name`, for messages; any numbers are allowed.
-void describe_tensor(uint32_t role, uint32_t block, char* name, uint64_t capacity);
 // Binds a tensor. Fails with INVALID_ARGUMENT or UNSUPPORTED; the model is then unchanged.
 void bind_tensor(Model& model, uint32_t role, uint32_t block, const TensorSource& source);
 // Copies a bound matrix into memory, as panels or row by row. Fails with INVALID_ARGUMENT if it is none or not bound; OUT_OF_MEMORY.

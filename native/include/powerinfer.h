@@ -23,7 +23,8 @@
 extern "C" {
 #endif
 
-#define POWERINFER_ABI_VERSION 1u
+/* 2: plugins. Only functions were added, but who binds to those by name must be able to tell that an older library lacks them. */
+#define POWERINFER_ABI_VERSION 2u
 
 typedef int32_t powerinfer_status;
 enum {
@@ -33,7 +34,8 @@ enum {
   POWERINFER_FILE_ERROR = -3,       /* the operating system refused; last_error carries its words */
   POWERINFER_OUT_OF_MEMORY = -4,
   POWERINFER_UNSUPPORTED = -5, /* this CPU or this build cannot do it */
-  POWERINFER_INCOMPLETE = -6   /* a model was used before every tensor it needs was bound */
+  POWERINFER_INCOMPLETE = -6,  /* a model was used before every tensor it needs was bound; a predictor or a device, before it was opened */
+  POWERINFER_PLUGIN_FAILED = -7 /* a plugin's function failed or broke its contract; last_error names both and carries its words */
 };
 
 /* Instruction sets. AUTO takes the best this CPU has. */
@@ -237,6 +239,12 @@ enum {
  */
 POWERINFER_API powerinfer_status powerinfer_ffn(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, const uint32_t* active, uint32_t flags,
                                  float* partial);
+/*
+ * powerinfer_ffn with the neurons that a predictor names: its kernel is called here, on the model's threads and on `hidden` where it lies.
+ * INVALID_ARGUMENT if the predictor was opened for another shape or for fewer rows.
+ */
+POWERINFER_API powerinfer_status powerinfer_ffn_selected(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, uint32_t predictor,
+                                                         uint32_t flags, float* partial);
 /* Adds to the residual: the partial kept by powerinfer_ffn and DOWN_BIAS if `partial` is NULL, else f32[row_count, hidden_width] of another device. */
 POWERINFER_API powerinfer_status powerinfer_merge(uint32_t model, uint32_t block, const float* partial);
 /* Activations of every neuron, f(gate · x) ⊙ g(up · x), to `activations` f32[row_count, ffn_width]: for oracles and traces. */
@@ -276,7 +284,8 @@ enum {
   POWERINFER_STAGE_DOWN = 7,
   POWERINFER_STAGE_MERGE = 8,
   POWERINFER_STAGE_LOGITS = 9,
-  POWERINFER_STAGE_COUNT = 10
+  POWERINFER_STAGE_SELECT = 10, /* a predictor's, in powerinfer_ffn_selected */
+  POWERINFER_STAGE_COUNT = 11
 };
 
 typedef struct powerinfer_stage {
@@ -291,6 +300,126 @@ typedef struct powerinfer_stage {
 POWERINFER_API powerinfer_status powerinfer_profile_start(uint32_t model);
 /* INVALID_ARGUMENT for a phase or stage this version does not know. All zero if the profile was never started. */
 POWERINFER_API powerinfer_status powerinfer_profile_read(uint32_t model, uint32_t phase, uint32_t stage, powerinfer_stage* totals);
+
+/* ---- plugins ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Libraries that bring predictor kernels or a whole device; powerinfer_plugin.h is their side of it. Objects of a plugin are built, then opened:
+ * what the plugin refuses, it refuses there. All errors name the plugin and its function.
+ */
+
+/*
+ * Loads the library at `path`; loading one twice is fine. FILE_ERROR if the system cannot load it (with its words); UNSUPPORTED if it is no plugin or
+ * of another ABI; PLUGIN_FAILED if what it says about itself is wrong.
+ */
+POWERINFER_API powerinfer_status powerinfer_plugin_load(const char* path, uint32_t path_length, uint32_t* plugin);
+
+enum {
+  POWERINFER_PLUGIN_PREDICTOR = 1, /* for powerinfer_predictor_new */
+  POWERINFER_PLUGIN_BACKEND = 2,   /* for powerinfer_device_new */
+  POWERINFER_PLUGIN_SELECTS_CPU = 4,
+  POWERINFER_PLUGIN_SELECTS_CUDA = 8
+};
+enum {
+  POWERINFER_PREDICTOR_CONFIRMS = 1, /* names more than fire: run the FFN with POWERINFER_FFN_CONFIRM */
+  POWERINFER_PREDICTOR_EXACT = 2     /* names every neuron that fires */
+};
+enum {
+  POWERINFER_BACKEND_SELECTS = 1 /* runs the kernels of predictors by itself */
+};
+
+typedef struct powerinfer_plugin_facts {
+  uint32_t struct_size; /* set by the caller */
+  uint32_t abi_major;
+  uint32_t abi_minor;
+  uint32_t provides;        /* POWERINFER_PLUGIN_x */
+  uint32_t predictor_flags; /* POWERINFER_PREDICTOR_x */
+  uint32_t backend_flags;   /* POWERINFER_BACKEND_x */
+} powerinfer_plugin_facts;
+
+POWERINFER_API powerinfer_status powerinfer_plugin_read(uint32_t plugin, powerinfer_plugin_facts* facts);
+/* Copy its name and version, UTF-8, not NUL-terminated, cut to `capacity` bytes (they have at most 64); `*length` is the bytes written. */
+POWERINFER_API powerinfer_status powerinfer_plugin_name(uint32_t plugin, char* text, uint32_t capacity, uint32_t* length);
+POWERINFER_API powerinfer_status powerinfer_plugin_version(uint32_t plugin, char* text, uint32_t capacity, uint32_t* length);
+/* Its predictors and devices live on, and the library stays mapped: threads of its own may be in it. */
+POWERINFER_API powerinfer_status powerinfer_plugin_close(uint32_t plugin);
+
+enum {
+  POWERINFER_OPTION_NUMBER = 0,
+  POWERINFER_OPTION_TEXT = 1,
+  POWERINFER_OPTION_BOOLEAN = 2 /* `number` is 0 or 1 */
+};
+
+/* UNSUPPORTED if the plugin brings no predictor. */
+POWERINFER_API powerinfer_status powerinfer_predictor_new(uint32_t plugin, const powerinfer_model_shape* shape, uint32_t* predictor);
+/* A setting under its name; the same name again replaces. `text` is copied, and may be NULL unless kind is TEXT. */
+POWERINFER_API powerinfer_status powerinfer_predictor_option(uint32_t predictor, const char* name, uint32_t name_length, uint32_t kind, double number,
+                                                             const char* text, uint32_t text_length);
+/* Bytes under a name, copied to a boundary of 64; the same name again replaces. `bytes` may be NULL if there are none. */
+POWERINFER_API powerinfer_status powerinfer_predictor_array(uint32_t predictor, const char* name, uint32_t name_length, const void* bytes, double size_bytes);
+/* Options and arrays are fixed from here on. */
+POWERINFER_API powerinfer_status powerinfer_predictor_open(uint32_t predictor);
+/*
+ * Names the neurons of `block` for hidden f32[row_count, hidden_width] in active u32[row_count, ceil(ffn_width / 32)], as powerinfer_ffn reads it; on
+ * failure all zero. `cpu`: whose threads the plugin may use; 0: only the caller's. UNSUPPORTED if the plugin selects on other devices only.
+ */
+POWERINFER_API powerinfer_status powerinfer_predictor_select(uint32_t predictor, uint32_t cpu, uint32_t block, const float* hidden, uint32_t row_count,
+                                                             uint32_t* active);
+/*
+ * Median seconds of one selection on the caller's thread: through the kernel's function pointer, and through powerinfer_predictor_select. The difference is
+ * what a plugin costs over a kernel that is linked in.
+ */
+POWERINFER_API powerinfer_status powerinfer_predictor_measure(uint32_t predictor, uint32_t block, const float* hidden, uint32_t row_count,
+                                                              uint32_t repetitions, double* kernel_s, double* call_s);
+POWERINFER_API powerinfer_status powerinfer_predictor_close(uint32_t predictor);
+
+typedef struct powerinfer_backend_facts {
+  uint32_t struct_size; /* set by the caller */
+  uint32_t reserved;
+  double memory_bytes;
+  double memory_available_bytes;
+  char name[64]; /* the device's, "NVIDIA H100" say: NUL-terminated UTF-8 */
+} powerinfer_backend_facts;
+
+/* What a device of this plugin would be, without opening one. UNSUPPORTED if the plugin brings no backend or does not say. */
+POWERINFER_API powerinfer_status powerinfer_device_facts(uint32_t plugin, powerinfer_backend_facts* facts);
+/* `home` is 1 for the device that runs attention and holds the caches, 0 for one that only adds its share of FFNs. */
+POWERINFER_API powerinfer_status powerinfer_device_new(uint32_t plugin, const powerinfer_model_shape* shape, uint32_t home, uint32_t* device);
+/* As of a predictor. */
+POWERINFER_API powerinfer_status powerinfer_device_option(uint32_t device, const char* name, uint32_t name_length, uint32_t kind, double number,
+                                                          const char* text, uint32_t text_length);
+POWERINFER_API powerinfer_status powerinfer_device_array(uint32_t device, const char* name, uint32_t name_length, const void* bytes, double size_bytes);
+/* The neurons u32[ceil(ffn_width / 32)] of a block that the device will be asked for; of blocks without a share, all. Copied. */
+POWERINFER_API powerinfer_status powerinfer_device_share(uint32_t device, uint32_t block, const uint32_t* neurons);
+/* As powerinfer_model_bind, of any type the library knows the size of; the file stays mapped until the device closes. UNSUPPORTED for DOWN_REPACKED, whose layout is the CPU's own. */
+POWERINFER_API powerinfer_status powerinfer_device_bind(uint32_t device, uint32_t role, uint32_t block, uint32_t file, double offset_bytes, uint32_t type,
+                                                        uint32_t width, uint32_t rows);
+POWERINFER_API powerinfer_status powerinfer_device_rope(uint32_t device, const float* inverse_frequencies, uint32_t count);
+/* Has the plugin open the device with all of the above, which is fixed from here on. The calls below need it. */
+POWERINFER_API powerinfer_status powerinfer_device_ready(uint32_t device);
+/* Caches are numbered by the plugin, for rows of this device only. */
+POWERINFER_API powerinfer_status powerinfer_device_cache_open(uint32_t device, uint32_t position_count, uint32_t cache_type, uint32_t* cache);
+POWERINFER_API powerinfer_status powerinfer_device_cache_close(uint32_t device, uint32_t cache);
+
+/* As the functions of a model; UNSUPPORTED if the plugin brings no such function. A device is used by one thread at a time. */
+POWERINFER_API powerinfer_status powerinfer_device_embed(uint32_t device, const powerinfer_row* rows, uint32_t row_count);
+POWERINFER_API powerinfer_status powerinfer_device_attend(uint32_t device, uint32_t block, float* hidden);
+POWERINFER_API powerinfer_status powerinfer_device_activations(uint32_t device, uint32_t block, const float* hidden, uint32_t row_count, float* activations);
+enum {
+  POWERINFER_FFN_START = 2 /* of devices: may return before `partial` is written; hidden, active and partial are borrowed until powerinfer_device_ffn_wait */
+};
+/* `active` may name neurons outside the device's share; they are left to other devices. */
+POWERINFER_API powerinfer_status powerinfer_device_ffn(uint32_t device, uint32_t block, const float* hidden, uint32_t row_count, const uint32_t* active,
+                                                       uint32_t flags, float* partial);
+/* With the neurons that a predictor names, where the device can run it (POWERINFER_BACKEND_SELECTS); else here, and `hidden` must then be given. */
+POWERINFER_API powerinfer_status powerinfer_device_ffn_selected(uint32_t device, uint32_t block, const float* hidden, uint32_t row_count, uint32_t predictor,
+                                                                uint32_t flags, float* partial);
+/* Returns when the FFN that was started is done; nothing to do if none was. */
+POWERINFER_API powerinfer_status powerinfer_device_ffn_wait(uint32_t device);
+POWERINFER_API powerinfer_status powerinfer_device_merge(uint32_t device, uint32_t block, const float* partial);
+POWERINFER_API powerinfer_status powerinfer_device_logits(uint32_t device, const uint32_t* rows, uint32_t count, float* logits);
+POWERINFER_API powerinfer_status powerinfer_device_counters_read(uint32_t device, powerinfer_counters* counters);
+POWERINFER_API powerinfer_status powerinfer_device_close(uint32_t device);
 
 #ifdef __cplusplus
 }

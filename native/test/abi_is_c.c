@@ -1,5 +1,6 @@
-/* Is powerinfer.h C? It is compiled as C11 here, and every function's address is taken, so that a missing one fails to link. */
+/* Are the headers C? They are compiled as C11 here, and every function's address is taken, so that a missing one fails to link. */
 #include "../include/powerinfer.h"
+#include "../include/powerinfer_plugin.h"
 
 typedef void (*any_function)(void);
 
@@ -39,6 +40,39 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_counters_read,
       (any_function)powerinfer_profile_start,
       (any_function)powerinfer_profile_read,
+      (any_function)powerinfer_ffn_selected,
+      (any_function)powerinfer_plugin_load,
+      (any_function)powerinfer_plugin_read,
+      (any_function)powerinfer_plugin_name,
+      (any_function)powerinfer_plugin_version,
+      (any_function)powerinfer_plugin_close,
+      (any_function)powerinfer_predictor_new,
+      (any_function)powerinfer_predictor_option,
+      (any_function)powerinfer_predictor_array,
+      (any_function)powerinfer_predictor_open,
+      (any_function)powerinfer_predictor_select,
+      (any_function)powerinfer_predictor_measure,
+      (any_function)powerinfer_predictor_close,
+      (any_function)powerinfer_device_facts,
+      (any_function)powerinfer_device_new,
+      (any_function)powerinfer_device_option,
+      (any_function)powerinfer_device_array,
+      (any_function)powerinfer_device_share,
+      (any_function)powerinfer_device_bind,
+      (any_function)powerinfer_device_rope,
+      (any_function)powerinfer_device_ready,
+      (any_function)powerinfer_device_cache_open,
+      (any_function)powerinfer_device_cache_close,
+      (any_function)powerinfer_device_embed,
+      (any_function)powerinfer_device_attend,
+      (any_function)powerinfer_device_activations,
+      (any_function)powerinfer_device_ffn,
+      (any_function)powerinfer_device_ffn_selected,
+      (any_function)powerinfer_device_ffn_wait,
+      (any_function)powerinfer_device_merge,
+      (any_function)powerinfer_device_logits,
+      (any_function)powerinfer_device_counters_read,
+      (any_function)powerinfer_device_close,
   };
   uint32_t count = 0;
   for (uint32_t i = 0; i < sizeof functions / sizeof functions[0]; ++i) count += functions[i] != 0;

@@ -27,9 +27,9 @@ TEST("HandleTable: 200,000 openings give 200,000 handles, none of them 0") {
 }
 
 TEST("HandleTable: says when all slots are taken") {
-  HandleTable<int> table(3, "number");
+  HandleTable<int> table(7, "number");
   uint32_t last = 0;
-  for (int i = 0; i < 1 << 14; ++i) last = table.add(std::make_shared<int>(i));
+  for (int i = 0; i < 1 << 13; ++i) last = table.add(std::make_shared<int>(i));
   powerinfer_status status = POWERINFER_OK;
   try {
     table.add(std::make_shared<int>(0));

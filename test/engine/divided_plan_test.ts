@@ -2,13 +2,11 @@
 // Method: neurons in turn on the cpu and the reference backend, against the reference backend alone, through openPlan and forward.
 import { expect, test } from "bun:test"
 import { evaluateTokens, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
-import backendReference from "@powerinfer/backend-reference"
-import predictorOracleTopK from "@powerinfer/predictor-oracle-top-k"
 import { Effect } from "effect"
-import { cpu, everyNeuron, exactGate, withPlan } from "../support/plans.ts"
+import { cpu, everyNeuron, exactGate, reference, withPlan } from "../support/plans.ts"
 import halves from "../support/plugins/halves.ts"
+import largestShare from "../support/plugins/largest_share.ts"
 
-const reference = usePlugin(backendReference)
 const tokens = [1, 3258, 1922, 706, 583, 160, 1638, 2493, 301, 3465]
 
 const logitsOf = async (plan: OpenPlan): Promise<Float32Array> => {
@@ -27,7 +25,7 @@ const devices: ReadonlyArray<readonly [string, ReadonlyArray<PluginUse<"backend"
   ["the reference as home and the cpu", [reference, cpu()]],
   ["three devices", [cpu(), reference, cpu({ threads: 1 })]]
 ]
-const topK = usePlugin(predictorOracleTopK, { share: 0.2 })
+const topK = usePlugin(largestShare, { share: 0.2 })
 
 for (const family of ["llama-gqa-relu", "falcon40-relu", "opt", "qwen2"]) {
   for (const predictor of [everyNeuron, exactGate, topK]) {

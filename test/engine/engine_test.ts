@@ -6,27 +6,27 @@ import {
   type EngineService,
   type GenerateRequest,
   type GenerationPart,
+  type EngineOptions,
   openEngine,
   type Session,
   type SessionOptions,
   usePlugin
 } from "@powerinfer/core"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
-import { withDefaults } from "../../mod.ts"
 import reference from "../../models/relu-llama-7m/reference.json" with { type: "json" }
-import { cpu, models } from "../support/plans.ts"
+import { cpu, exactGate, models, planOptions } from "../support/plans.ts"
 import diesLater from "../support/plugins/dies_later.ts"
 import throwsOnThree from "../support/plugins/throws_on_three.ts"
+
+/** The default model on the cpu backend, unless said otherwise. */
+const open = (options: Partial<EngineOptions> = {}) =>
+  openEngine({ model: models.f16, ...planOptions({ predictor: exactGate }), ...options })
 
 const scope = Effect.runSync(Scope.make())
 let engine: EngineService
 
 beforeAll(async () => {
-  engine = await withDefaults({ model: models.f16, backends: [cpu()] }).pipe(
-    Effect.flatMap(openEngine),
-    Scope.provide(scope),
-    Effect.runPromise
-  )
+  engine = await open().pipe(Scope.provide(scope), Effect.runPromise)
 })
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
@@ -196,8 +196,7 @@ describe("session()", () => {
 })
 
 test("openSession() refuses more positions than the model has learned", async () => {
-  const error = await withDefaults({ model: "models/relu-opt-3m/relu-opt-3m-f16.gguf", backends: [cpu()] }).pipe(
-    Effect.flatMap(openEngine),
+  const error = await open({ model: "models/relu-opt-3m/relu-opt-3m-f16.gguf" }).pipe(
     Effect.flatMap((opt) => opt.session({ contextLength: 600 })),
     Effect.scoped,
     Effect.flip,
@@ -222,20 +221,13 @@ test("generate() refuses a session that is closed", async () => {
 })
 
 test("a plugin option that nobody knows is refused by name", async () => {
-  const error = await withDefaults({ model: models.f16, backends: [cpu({ thread: 2 })] }).pipe(
-    Effect.flatMap(openEngine),
-    Effect.scoped,
-    Effect.flip,
-    Effect.runPromise
-  )
-  expect(error).toMatchObject({ _tag: "PluginUnavailable", name: "cpu" })
+  const error = await open({ backends: [cpu({ thread: 2 })] }).pipe(Effect.scoped, Effect.flip, Effect.runPromise)
+  expect(error).toMatchObject({ _tag: "PluginUnavailable", name: cpu().name })
   expect(error.message).toContain("thread")
 })
 
 test("a worker that dies ends what waits for it, and calls after the engine closed fail at once", async () => {
-  const dying = withDefaults({ model: models.f16, backends: [cpu()], predictor: usePlugin(diesLater) }).pipe(
-    Effect.flatMap(openEngine)
-  )
+  const dying = open({ predictor: usePlugin(diesLater) })
   const run = Effect.flatMap(dying, (faulty) => collect(faulty.generate({ prompt, ignoreEndOfText: true })))
   const error = await run.pipe(Effect.scoped, Effect.flip, Effect.runPromise)
   expect(error).toMatchObject({ _tag: "EngineDefect" })
@@ -245,12 +237,7 @@ test("a worker that dies ends what waits for it, and calls after the engine clos
 })
 
 test("a predictor that throws breaks its generation by name, and the engine lives on", async () => {
-  const { broken, next } = await withDefaults({
-    model: models.f16,
-    backends: [cpu()],
-    predictor: usePlugin(throwsOnThree)
-  }).pipe(
-    Effect.flatMap(openEngine),
+  const { broken, next } = await open({ predictor: usePlugin(throwsOnThree) }).pipe(
     Effect.flatMap((faulty) =>
       Effect.gen(function* () {
         const run = (ids: ReadonlyArray<number>) =>

@@ -12,7 +12,10 @@ import {
 } from "@powerinfer/core"
 import { Effect } from "effect"
 import reference from "../../models/relu-llama-7m/reference.json" with { type: "json" }
-import { everyNeuron, exactGate, models, withPlan } from "../support/plans.ts"
+import { everyNeuron, exactGate, has, models, withPlan } from "../support/plans.ts"
+
+/** Thousands of tokens: only a fast device gets through them. */
+const onCpu = test.skipIf(!has("backend", "cpu"))
 
 /** 512-token windows with the token after them. */
 const readFirstWindows = async (count: number): Promise<Array<ReadonlyArray<number>>> => {
@@ -76,11 +79,11 @@ test("openTokenizer() cuts the validation text into the reference's tokens", () 
   expect(firstWindows[0]!).toEqual(reference.valid_windows[0]!.ids)
 })
 
-test("evaluateTokens() reaches the published F16 perplexity of the first eight windows within 0.01%", async () => {
+onCpu("evaluateTokens() reaches the published F16 perplexity of the first eight windows within 0.01%", async () => {
   expect(Math.abs(perplexity(await f16, firstWindows) / 20.9187 - 1)).toBeLessThan(1e-4)
 })
 
-test("evaluateTokens() reaches the reference's likelihood of windows all over the text within 0.01%", async () => {
+onCpu("evaluateTokens() reaches the reference's likelihood of windows all over the text within 0.01%", async () => {
   const windows = reference.valid_windows.map(({ ids }) => ids)
   const theirs = reference.valid_windows.reduce((sum, { mean_nll }) => sum + mean_nll, 0) / windows.length
   expect(Math.abs(perplexity(await logitsOf(models.f16, windows), windows) / Math.exp(theirs) - 1)).toBeLessThan(1e-4)
@@ -90,7 +93,7 @@ for (const [type, path, klMax] of [
   ["Q8_0", models.q8_0, 1.8e-4 * 1.1],
   ["Q4_0", models.q4_0, 3.3e-2 * 1.1]
 ] as const) {
-  test(`evaluateTokens() on ${type} stays within a KL divergence of ${klMax.toExponential(2)} to F16`, async () => {
+  onCpu(`evaluateTokens() on ${type} stays within a KL divergence of ${klMax.toExponential(2)} to F16`, async () => {
     const base = await f16
     const quantized = await logitsOf(path, firstWindows)
     const kl = base.reduce((sum, window, index) => sum + meanKl(window, quantized[index]!), 0) / base.length
@@ -99,7 +102,7 @@ for (const [type, path, klMax] of [
   })
 }
 
-test("evaluateTokens() with a Q8_0 KV cache costs less than half of what Q8_0 weights cost", async () => {
+onCpu("evaluateTokens() with a Q8_0 KV cache costs less than half of what Q8_0 weights cost", async () => {
   const base = (await f16).slice(0, 2)
   const rounded = await logitsOf(models.f16, firstWindows.slice(0, 2), "q8_0")
   const kl = base.reduce((sum, window, index) => sum + meanKl(window, rounded[index]!), 0) / base.length
@@ -108,7 +111,7 @@ test("evaluateTokens() with a Q8_0 KV cache costs less than half of what Q8_0 we
   expect(kl).toBeGreaterThan(1e-5)
 })
 
-test("exact_gate gives the logits of every_neuron in single-row batches", async () => {
+onCpu("exact_gate gives the logits of every_neuron in single-row batches", async () => {
   const ids = firstWindows[0]!.slice(0, 40)
   const dense = await withPlan(models.f16, { predictor: everyNeuron }, (plan) =>
     windowLogits(plan, ids, { rowCount: 1 })
@@ -120,7 +123,7 @@ test("exact_gate gives the logits of every_neuron in single-row batches", async 
   expect(meanKl(dense, sparse)).toBeLessThan(1e-8)
 })
 
-test("exact_gate reads fewer bytes than every_neuron for the same tokens", async () => {
+onCpu("exact_gate reads fewer bytes than every_neuron for the same tokens", async () => {
   const bytes = async (predictor: PluginUse<"predictor">) =>
     withPlan(models.f16, { predictor }, async (plan) => {
       await windowLogits(plan, firstWindows[0]!.slice(0, 64), { rowCount: 1 })

@@ -7,7 +7,7 @@ import { Batch, openForward, type OpenPlan } from "@powerinfer/core"
 import { Effect } from "effect"
 import reference from "../../models/relu-llama-7m/reference.json" with { type: "json" }
 import optReference from "../../models/relu-opt-3m/reference.json" with { type: "json" }
-import { everyNeuron, exactGate, models, withPlan } from "../support/plans.ts"
+import { everyNeuron, exactGate, has, models, withPlan } from "../support/plans.ts"
 
 interface ReferencePrompt {
   readonly text: string
@@ -54,7 +54,7 @@ const cases = [
   { ...opt, type: "Q8_0", path: optModels.q8_0, marginMin: 0.2 }
 ]
 
-describe("forward()", () => {
+describe.skipIf(!has("backend", "cpu"))("forward()", () => {
   for (const { family, type, path, prompts, marginMin } of cases) {
     for (const predictor of [everyNeuron, exactGate]) {
       for (const rowCount of [1, 7, 64]) {

@@ -2,11 +2,10 @@
 // Method: evaluations of known tokens on the trained model, against the device's counters; a predictor that proposes, so that select is seen.
 import { describe, expect, test } from "bun:test"
 import { evaluateTokens, measureSpeed, type OpenPlan, type Profile, usePlugin } from "@powerinfer/core"
-import backendReference from "@powerinfer/backend-reference"
-import predictorOracle from "@powerinfer/predictor-oracle-top-k"
 import { Effect } from "effect"
 import { planCounters } from "../../core/engine/plan_counters.ts"
-import { exactGate, models, withPlan } from "../support/plans.ts"
+import { exactGate, has, models, reference, withPlan } from "../support/plans.ts"
+import largestShare from "../support/plugins/largest_share.ts"
 
 const tokens = [1, 398, 339, 631, 284, 17]
 const blockCount = 6
@@ -26,36 +25,39 @@ const sumOf = (phase: Profile["decode"], key: "bytes" | "seconds") =>
   phase.stages.reduce((sum, stage) => sum + stage[key], 0)
 
 describe("Profiler", () => {
-  test("puts batches of one row under decode and larger ones under prefill, every byte and second in one stage", () =>
-    withPlan(models.q8_0, { profile: true, predictor: exactGate }, async (plan) => {
-      for (const [phase, other, rowCount] of [
-        ["decode", "prefill", 1],
-        ["prefill", "decode", 3]
-      ] as const) {
-        plan.profiler!.start()
-        const before = planCounters(plan)
-        await evaluate(plan, rowCount)
-        const after = planCounters(plan)
-        const profile = plan.profiler!.read()
-        const batchCount = tokens.length / rowCount
+  test.skipIf(!has("backend", "cpu"))(
+    "puts batches of one row under decode and larger ones under prefill, every byte and second in one stage",
+    () =>
+      withPlan(models.q8_0, { profile: true, predictor: exactGate }, async (plan) => {
+        for (const [phase, other, rowCount] of [
+          ["decode", "prefill", 1],
+          ["prefill", "decode", 3]
+        ] as const) {
+          plan.profiler!.start()
+          const before = planCounters(plan)
+          await evaluate(plan, rowCount)
+          const after = planCounters(plan)
+          const profile = plan.profiler!.read()
+          const batchCount = tokens.length / rowCount
 
-        expect(profile[phase]).toMatchObject({ batchCount, rowCount: tokens.length })
-        expect(callsOf(profile[phase])).toMatchObject({
-          embed: batchCount,
-          "q, k, v": batchCount * blockCount,
-          attention: batchCount * blockCount,
-          down: batchCount * blockCount,
-          divide: batchCount * blockCount,
-          logits: batchCount
-        })
-        expect(sumOf(profile[phase], "bytes")).toBe(
-          after.weightBytes - before.weightBytes + after.cacheBytes - before.cacheBytes
-        )
-        expect(profile[phase].seconds).toBeGreaterThan(0)
-        expect(sumOf(profile[phase], "seconds")).toBeCloseTo(profile[phase].seconds, 9)
-        expect(profile[other]).toMatchObject({ batchCount: 0, seconds: 0, rowCount: 0 })
-      }
-    }))
+          expect(profile[phase]).toMatchObject({ batchCount, rowCount: tokens.length })
+          expect(callsOf(profile[phase])).toMatchObject({
+            embed: batchCount,
+            "q, k, v": batchCount * blockCount,
+            attention: batchCount * blockCount,
+            down: batchCount * blockCount,
+            divide: batchCount * blockCount,
+            logits: batchCount
+          })
+          expect(sumOf(profile[phase], "bytes")).toBe(
+            after.weightBytes - before.weightBytes + after.cacheBytes - before.cacheBytes
+          )
+          expect(profile[phase].seconds).toBeGreaterThan(0)
+          expect(sumOf(profile[phase], "seconds")).toBeCloseTo(profile[phase].seconds, 9)
+          expect(profile[other]).toMatchObject({ batchCount: 0, seconds: 0, rowCount: 0 })
+        }
+      })
+  )
 
   test("changes no logits", async () => {
     const plain = await withPlan(models.q8_0, { predictor: exactGate }, (plan) => evaluate(plan, 2))
@@ -63,25 +65,28 @@ describe("Profiler", () => {
     expect(profiled).toEqual(plain)
   })
 
-  test("times a predictor that selects; of a device without a profile the rest is all there is", () =>
-    withPlan(
-      models.f16,
-      {
-        profile: true,
-        predictor: usePlugin(predictorOracle, { share: 0.1 }),
-        backends: [usePlugin(backendReference)]
-      },
-      async (plan) => {
-        await evaluate(plan, 1)
-        const { decode } = plan.profiler!.read()
-        expect(callsOf(decode)).toEqual({
-          select: tokens.length * blockCount,
-          divide: tokens.length * blockCount,
-          rest: tokens.length
-        })
-        expect(decode.stages[0]!.seconds).toBeGreaterThan(0)
-      }
-    ))
+  test.skipIf(!has("backend", "reference"))(
+    "times a predictor that selects; of a device without a profile the rest is all there is",
+    () =>
+      withPlan(
+        models.f16,
+        {
+          profile: true,
+          predictor: usePlugin(largestShare, { share: 0.1 }),
+          backends: [reference]
+        },
+        async (plan) => {
+          await evaluate(plan, 1)
+          const { decode } = plan.profiler!.read()
+          expect(callsOf(decode)).toEqual({
+            select: tokens.length * blockCount,
+            divide: tokens.length * blockCount,
+            rest: tokens.length
+          })
+          expect(decode.stages[0]!.seconds).toBeGreaterThan(0)
+        }
+      )
+  )
 
   test("a measurement of speed profiles its timed passes only", () =>
     withPlan(models.q8_0, { profile: true }, async (plan) => {

@@ -4,15 +4,14 @@ import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import backendReference from "@powerinfer/backend-reference"
-import { measureSpeed, runSpeedPass, sparsityFacts, spreadOf, usePlugin } from "@powerinfer/core"
+import { measureSpeed, runSpeedPass, sparsityFacts, spreadOf } from "@powerinfer/core"
 import { writeTinyModel } from "@powerinfer/core/testing"
 import { Effect } from "effect"
-import { everyNeuron, exactGate, withPlan } from "../support/plans.ts"
+import { everyNeuron, exactGate, reference, withPlan } from "../support/plans.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-speed-"))
 const model = join(folder, "tiny.gguf")
-const backends = [usePlugin(backendReference)]
+const backends = [reference]
 const options = { promptTokens: 10, decodeTokens: 6, repetitions: 3, cacheType: "f32", seed: 1 } as const
 
 beforeAll(() => Effect.runPromise(writeTinyModel(model, { family: "llama", seed: 1, activation: "relu" })))

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { NativeLibraryError, openLibrary } from "../../core/native/library.ts"
-import { checkAbiVersion } from "../../core/native/powerinfer.ts"
+import { abiVersion, checkAbiVersion } from "../../core/native/powerinfer.ts"
 import { compileLibrary, compiler, scratch } from "./tiny_library.ts"
 
 const directory = scratch("library")
@@ -96,15 +96,17 @@ const libraryOfVersion = (version: number) =>
 
 describe.skipIf(compiler === null)("checkAbiVersion", () => {
   test("accepts a library of our version", () => {
-    expect(Effect.runSync(checkAbiVersion(libraryOfVersion(1)))).toBeUndefined()
+    expect(Effect.runSync(checkAbiVersion(libraryOfVersion(abiVersion)))).toBeUndefined()
   })
   test("says that a library of an older version is to be updated", () => {
-    const failure = failureOf(checkAbiVersion(libraryOfVersion(0)))
-    expect(failure.reason).toBe("it speaks version 0 of powerinfer.h, this engine version 1")
+    const failure = failureOf(checkAbiVersion(libraryOfVersion(abiVersion - 1)))
+    expect(failure.reason).toBe(
+      `it speaks version ${abiVersion - 1} of powerinfer.h, this engine version ${abiVersion}`
+    )
     expect(failure.remedy).toContain("update the library")
   })
   test("says that the engine is to be updated when the library is newer", () => {
-    expect(failureOf(checkAbiVersion(libraryOfVersion(2))).remedy).toContain("update the engine")
+    expect(failureOf(checkAbiVersion(libraryOfVersion(abiVersion + 1))).remedy).toContain("update the engine")
   })
   test("refuses a library that is not ours", () => {
     const foreign = compileLibrary(directory, "foreign", "int answer(void) { return 42; }")

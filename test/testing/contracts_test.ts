@@ -1,7 +1,6 @@
 // Goal: the contract suites that third parties rely on notice broken plugins.
 // Method: each suite on plugins that are wrong in one way; the names of the tests that fail are the result.
 import { expect, test } from "bun:test"
-import oracle from "@powerinfer/backend-reference"
 import {
   definePlugin,
   type Device,
@@ -11,6 +10,7 @@ import {
 } from "@powerinfer/core"
 import { backendContract, type DefineTest, placementContract, predictorContract } from "@powerinfer/core/testing"
 import { Effect, Schema, Scope } from "effect"
+import { oracle } from "../support/plans.ts"
 
 const broken = {
   name: "broken",

@@ -34,7 +34,9 @@ const denoImportsWanted = (files: Files): ReadonlyMap<string, string> => {
   const ours = new Set(packages.map((one) => one.name))
   const wanted = new Map<string, string>()
   for (const one of packages) {
-    for (const [door, path] of one.doors) wanted.set(door, `./${path}`)
+    // Nobody but tests, which Deno does not run, imports a plugin by its name.
+    const isPlugin = one.folder.startsWith("plugins/")
+    for (const [door, path] of isPlugin ? [] : one.doors) wanted.set(door, `./${path}`)
     for (const [name, version] of one.shippedDependencies) {
       if (ours.has(name)) continue
       wanted.set(name, `npm:${name}@${version}`)

@@ -7,7 +7,13 @@ import {
   nativeKnowsNoTypeScript,
   nothingIsLeftUndone
 } from "./file_rules.ts"
-import { coreNamesNoPlugin, ffiInOneFile, importsGoThroughDoors, importsPointOneWay } from "./import_rules.ts"
+import {
+  coreNamesNoPlugin,
+  ffiInOneFile,
+  importsGoThroughDoors,
+  importsPointOneWay,
+  pluginsAreFound
+} from "./import_rules.ts"
 import { denoKeepsInStep, lockfileNamesNoHost, versionsAgree, versionsArePinned } from "./package_rules.ts"
 import type { Files } from "./source_scan.ts"
 
@@ -19,6 +25,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   "imports go through the doors of declared packages": importsGoThroughDoors,
   "imports point one way: apps → plugins → core → effect": importsPointOneWay,
   "core names no plugin": coreNamesNoPlugin,
+  "the SDK and the apps find plugins": pluginsAreFound,
   "bun:ffi appears in one file": ffiInOneFile,
   "no script is dead": noDeadFiles,
   "no file exceeds 500 lines": filesAreShort,

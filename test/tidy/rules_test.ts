@@ -9,15 +9,14 @@ const manifest = (name: string, fields: object = {}) =>
 
 const tidyTree = {
   "package.json": manifest("powerinfer", {
-    dependencies: { "@powerinfer/core": "workspace:*", "@powerinfer/exact-gate": "workspace:*", effect: "4.1.0" },
+    dependencies: { "@powerinfer/core": "workspace:*", effect: "4.1.0" },
     devDependencies: { "@std/assert": "workspace:*", oxlint: "1.94.0" }
   }),
-  "mod.ts": `export * from "@powerinfer/core"\nexport * from "@powerinfer/exact-gate"\n`,
+  "mod.ts": `export * from "@powerinfer/core"\n`,
   "bun.lock": `"effect": ["effect@4.1.0", "", {}, "sha512-x"],\n`,
   "deno.json": JSON.stringify({
     imports: {
       "@powerinfer/core": "./core/mod.ts",
-      "@powerinfer/exact-gate": "./plugins/predictors/exact_gate/mod.ts",
       "@std/assert": "jsr:@std/assert@1",
       effect: "npm:effect@4.1.0",
       "effect/": "npm:/effect@4.1.0/",
@@ -72,6 +71,11 @@ const planted: ReadonlyArray<readonly [rule: string, changes: Readonly<Record<st
   [oneWay, { "core/engine.ts": `import "@huggingface/jinja"` }, "here only effect may be imported"],
   [oneWay, { [`${gate}/mod.ts`]: `import "@powerinfer/backend-cpu"` }, `imports "@powerinfer/backend-cpu"`],
   [oneWay, { [`${gate}/mod.ts`]: `export * from 'powerinfer'` }, "only effect and @powerinfer/core"],
+  [
+    "the SDK and the apps find plugins",
+    { "mod.ts": `import gate from "@powerinfer/exact-gate"` },
+    "find it by its name"
+  ],
   ["core names no plugin", { "core/engine.ts": `const fallback = "exact_gate"` }, "names the plugin exact_gate"],
   [
     "core names no plugin",

@@ -1,8 +1,7 @@
 // powerinfer bench: how fast does the model run here, beside what the memory allows?
 import { basename } from "node:path"
-import { measureBandwidth } from "@powerinfer/backend-cpu"
 import { Effect } from "effect"
-import { measureSpeed, type Model, openModel, openPlan, type SubjectFigures } from "powerinfer"
+import { measureBandwidth, measureSpeed, type Model, openModel, openPlan, type SubjectFigures } from "powerinfer"
 import { engineOptions, settingsJson } from "../engine_settings.ts"
 import type { EngineFlags } from "../flags.ts"
 import { note, print, printJson } from "../output.ts"

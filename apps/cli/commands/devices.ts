@@ -1,8 +1,7 @@
 // powerinfer devices: what can this machine run models on?
 import { cpus } from "node:os"
-import { measureBandwidth } from "@powerinfer/backend-cpu"
 import { Effect } from "effect"
-import { readMachine } from "powerinfer"
+import { measureBandwidth, readMachine } from "powerinfer"
 import { print, printJson } from "../output.ts"
 import { withProgress } from "../progress.ts"
 import { formatBytes } from "../quantities.ts"

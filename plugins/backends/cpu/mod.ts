@@ -13,7 +13,6 @@ import { Effect } from "effect"
 import { openCpuDevice } from "./open_device.ts"
 import { CpuOptions } from "./options.ts"
 
-export { type BandwidthOptions, measureBandwidth } from "./cpu.ts"
 export { CpuOptions } from "./options.ts"
 
 const plugin = definePlugin({

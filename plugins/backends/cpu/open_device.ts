@@ -7,12 +7,13 @@ import {
   estimateMemory,
   inverseFrequencies,
   type Model,
+  openHandle,
   readMachineFrom,
   readTensor,
   tensorTypes
 } from "@powerinfer/core"
 import { Effect } from "effect"
-import { type Cpu, mapFile, openCpu, openHandle } from "./cpu.ts"
+import { type Cpu, mapFile, openCpu } from "./cpu.ts"
 import { openDataPlane } from "./device.ts"
 import { backendFailure, openFailure } from "./failures.ts"
 import { type MemoryBudget, openMemoryBudget } from "./memory_budget.ts"

@@ -6,8 +6,6 @@ export const cpuSymbols = {
   powerinfer_file_open: { args: ["buf", "u32", "buf"], ret: "i32" },
   powerinfer_file_close: { args: ["u32"], ret: "i32" },
   powerinfer_cpu_open: { args: ["u32", "u32", "buf"], ret: "i32" },
-  powerinfer_cpu_measure_bandwidth: { args: ["u32", "f64", "u32", "buf"], ret: "i32" },
-  powerinfer_cpu_measure_file_bandwidth: { args: ["u32", "u32", "u32", "buf"], ret: "i32" },
   powerinfer_cpu_close: { args: ["u32"], ret: "i32" },
   powerinfer_model_open: { args: ["u32", "buf", "buf"], ret: "i32" },
   powerinfer_model_bind: { args: ["u32", "u32", "u32", "u32", "f64", "u32", "u32", "u32"], ret: "i32" },

@@ -13,11 +13,10 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { usePlugin, evaluateTokens, fingerprintGguf, locateLibrary, readGguf } from "@powerinfer/core"
+import { evaluateTokens, fingerprintGguf, locateLibrary, readGguf } from "@powerinfer/core"
 import { writeTinyModel } from "@powerinfer/core/testing"
-import backendReference from "@powerinfer/backend-reference"
 import { Effect } from "effect"
-import { withPlan } from "../../support/plans.ts"
+import { reference, withPlan } from "../../support/plans.ts"
 import { type CliResult, model, runAll, runCli } from "./run_cli.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-cli-"))
@@ -161,7 +160,7 @@ describe("powerinfer logits", () => {
   test("writes what evaluateTokens computes, value for value", async () => {
     const bytes = readFileSync(join(folder, "l.f32"))
     const written = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
-    const backends = [usePlugin(backendReference)]
+    const backends = [reference]
     const expected = await withPlan(tiny, { backends, rowCountMax: 5 }, async (plan) => {
       const { vocabularySize } = plan.model.shape
       const all = new Float32Array(tokens.length * vocabularySize)

@@ -2,7 +2,7 @@
 // Method: the trained model of the repository; limits just above and below what it takes.
 import { describe, expect, test } from "bun:test"
 import { type CacheType, estimateMemory, loadPlugin, openModel, readMachine } from "@powerinfer/core"
-import { cpu, type CpuOptions, measureBandwidth } from "@powerinfer/backend-cpu"
+import { cpu, type CpuOptions } from "@powerinfer/backend-cpu"
 import { Effect } from "effect"
 import { openOnCpu, reluModel } from "./open_on_cpu.ts"
 
@@ -40,22 +40,6 @@ describe("the facts of the CPU backend", () => {
     const backend = await Effect.runPromise(loadPlugin(cpu()))
     expect(await Effect.runPromise(backend.facts)).toEqual({ name: "cpu", memoryBytes })
     expect(memoryBytes).toBeGreaterThan(2 ** 26)
-  })
-})
-
-describe("measureBandwidth", () => {
-  test("measures a speed that memory can have", async () => {
-    const bytesPerSecond = await Effect.runPromise(measureBandwidth({ sizeBytes: 2 ** 24, repetitions: 2, threads: 1 }))
-    expect(bytesPerSecond).toBeGreaterThan(1e8)
-    expect(bytesPerSecond).toBeLessThan(1e13)
-  })
-
-  test("measures a file's mapping, and says which file cannot be mapped", async () => {
-    const bytesPerSecond = await Effect.runPromise(measureBandwidth({ file: reluModel, repetitions: 2, threads: 1 }))
-    expect(bytesPerSecond).toBeGreaterThan(1e8)
-    expect(bytesPerSecond).toBeLessThan(1e13)
-    const failure = await Effect.runPromise(Effect.flip(measureBandwidth({ file: "/nowhere/model.gguf" })))
-    expect(failure).toMatchObject({ _tag: "BackendFailure", reason: expect.stringContaining("/nowhere/model.gguf") })
   })
 })
 

@@ -1,0 +1,138 @@
+// Goal: any plugin of ours can be taken away, and everything that is not about it goes on: no file of core, of the engine, of the SDK or of the
+// command line knows it by name.
+// Method: for each plugin a copy of the checkout without its folder and without its own tests; there types are checked, tests run, and a
+// model generates. By default the tests that are quickest to notice; with POWERINFER_REMOVAL=all every test that does not name the plugin.
+import { afterAll, describe, expect, test } from "bun:test"
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import { discoverPlugins, locateLibrary, type PluginListing } from "@powerinfer/core"
+import { Effect } from "effect"
+
+const root = process.cwd()
+const copies = realpathSync(mkdtempSync(join(tmpdir(), "powerinfer-removal-")))
+afterAll(() => rmSync(copies, { recursive: true, force: true }))
+
+const { path: library } = await Effect.runPromise(locateLibrary())
+const { plugins } = await Effect.runPromise(discoverPlugins(root))
+const everything = process.env["POWERINFER_REMOVAL"] === "all"
+const timeoutMs = everything ? 1_800_000 : 120_000
+
+/** Large, and read only. */
+const linked = ["models", "test/golden", "native"]
+const quick = [
+  "test/engine/engine_test.ts",
+  "test/sdk_test.ts",
+  "test/tidy",
+  "test/plugins/placement",
+  "test/plugins/predictors"
+]
+
+const run = (cwd: string, ...command: ReadonlyArray<string>) => {
+  const env = { ...process.env, POWERINFER_LIBRARY: library, NO_COLOR: "1" }
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...command], { cwd, env, stdin: "ignore" })
+  return { exitCode, text: stdout.toString(), errors: stderr.toString() }
+}
+
+/** The checkout, as git sees it, with the packages that are installed in this one. */
+const copyCheckout = (name: string): string => {
+  const copy = join(copies, name)
+  const listed = run(root, "git", "ls-files", "-co", "--exclude-standard").text.trim().split("\n")
+  for (const file of listed) {
+    if (linked.some((folder) => file.startsWith(`${folder}/`)) || !existsSync(join(root, file))) continue
+    mkdirSync(dirname(join(copy, file)), { recursive: true })
+    cpSync(join(root, file), join(copy, file))
+  }
+  for (const folder of linked) symlinkSync(join(root, folder), join(copy, folder))
+  linkPackages(copy, "node_modules")
+  run(copy, "git", "init", "--quiet")
+  return copy
+}
+
+/** Every installed package; those of the workspace as they are in the copy. */
+const linkPackages = (copy: string, folder: string): void => {
+  mkdirSync(join(copy, folder), { recursive: true })
+  for (const entry of readdirSync(join(root, folder))) {
+    const path = join(folder, entry)
+    const inWorkspace = relative(root, realpathSync(join(root, path)))
+    if (entry.startsWith("@") && entry !== "@types") linkPackages(copy, path)
+    else
+      symlinkSync(inWorkspace.startsWith("node_modules") ? join(root, path) : join(copy, inWorkspace), join(copy, path))
+  }
+}
+
+/** Tests of a whole file that the plugin's name occurs in are about it, at least in part. */
+const testsNotAbout = (copy: string, plugin: PluginListing): ReadonlyArray<string> =>
+  readdirSync(join(copy, "test"), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith("_test.ts") && !path.endsWith("removal_test.ts"))
+    .map((path) => join("test", path))
+    .filter((path) => {
+      const text = readFileSync(join(copy, path), "utf8")
+      return !text.includes(plugin.package) && !new RegExp(`\\b${plugin.name}\\b`).test(text)
+    })
+
+const remove = (copy: string, plugin: PluginListing): void => {
+  const folder = relative(root, dirname(fileURLToPath(plugin.module)))
+  rmSync(join(copy, folder), { recursive: true })
+  rmSync(join(copy, "test", folder), { recursive: true, force: true })
+  for (const name of readdirSync(join(copy, "test", dirname(folder)))) {
+    if (name.startsWith(`${plugin.name}_`)) rmSync(join(copy, "test", dirname(folder), name))
+  }
+}
+
+const model = "models/relu-llama-7m/relu-llama-7m-f16.gguf"
+
+test("there are plugins to take away", () => expect(plugins.length).toBeGreaterThan(4))
+
+for (const plugin of plugins) {
+  describe(`without the ${plugin.kind} ${plugin.name}`, () => {
+    const copy = copyCheckout(plugin.name)
+    remove(copy, plugin)
+
+    test("types still fit", () => {
+      expect(run(copy, process.execPath, "node_modules/.bin/tsc", "-p", "tsconfig.json", "--noEmit").text).toBe("")
+    }, 60_000)
+
+    test(
+      "all other tests pass",
+      () => {
+        const { exitCode, errors } = run(
+          copy,
+          process.execPath,
+          "test",
+          ...(everything ? testsNotAbout(copy, plugin) : quick)
+        )
+        const told = errors.split("\n").filter((line) => /^\(fail\)|^ *\d+ (pass|fail)|error:/.test(line))
+        expect({ exitCode, told }).toEqual({ exitCode: 0, told: told.filter((line) => /pass|0 fail/.test(line)) })
+      },
+      timeoutMs
+    )
+
+    test("the command line lists the others and runs with them", () => {
+      const left = JSON.parse(run(copy, process.execPath, "apps/cli/main.ts", "plugin", "list", "--json").text) as {
+        readonly plugins: ReadonlyArray<PluginListing>
+      }
+      expect(left.plugins.map(({ name }) => name).sort()).toEqual(
+        plugins.flatMap(({ name }) => (name === plugin.name ? [] : [name])).sort()
+      )
+      const firstOf = (kind: string) =>
+        left.plugins.find((one) => one.kind === kind)?.name ?? "./test/support/plugins/on_first.ts"
+      const chosen = ["backend", "predictor", "placement"].flatMap((kind) => [`--${kind}`, firstOf(kind)])
+      const generate = ["generate", model, "And it came", "--max-tokens", "3", "--temperature", "0", ...chosen]
+      const { exitCode, text, errors } = run(copy, process.execPath, "apps/cli/main.ts", ...generate)
+      expect({ exitCode, errors: exitCode === 0 ? "" : errors }).toEqual({ exitCode: 0, errors: "" })
+      expect(text.length).toBeGreaterThan(3)
+    }, 60_000)
+  })
+}
