@@ -41,12 +41,8 @@ beforeAll(async () => {
   const modules = join(project, "node_modules")
   for (const tarball of pack(join(project, "tarballs"))) await unpack(tarball, modules)
   mkdirSync(join(modules, "@huggingface"))
-  for (const [name, from] of [
-    ["effect", "node_modules"],
-    ["@huggingface/jinja", "core/node_modules"],
-    ["semver", "core/node_modules"]
-  ] as const) {
-    symlinkSync(realpathSync(join(root, from, name)), join(modules, name))
+  for (const name of ["effect", "@huggingface/jinja", "semver"]) {
+    symlinkSync(realpathSync(join(root, "node_modules", name)), join(modules, name))
   }
   cpSync(join(root, "examples/generate.ts"), join(project, "generate.ts"))
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))

@@ -10,6 +10,9 @@ const looksBehindDoors = (path: string): boolean => /^(test|bench)\//.test(path)
 
 const isBuiltin = (specifier: string): boolean => /^(bun|node):/.test(specifier) || specifier === "bun"
 
+/** Copied into packages of other people, who may name what they like. */
+const isTemplate = (path: string): boolean => path.startsWith("apps/cli/plugin_templates/")
+
 const scripts = (files: Files) => [...files].filter(([path]) => isScript(path))
 
 /** A relative import stays in its package; an import by name ends at a door and is declared in package.json. */
@@ -29,8 +32,8 @@ export const importsGoThroughDoors = (files: Files): ReadonlyArray<string> => {
       const name = packageName(specifier)
       if (names.has(name) && !doors.has(specifier))
         return [`${path} imports "${specifier}", which is no door of ${name}`]
-      // Tests and benchmarks try any package of the workspace.
-      if (looksBehindDoors(path) && names.has(name)) return []
+      // Tests and benchmarks try any package of the workspace; a template's package.json is written with it.
+      if ((looksBehindDoors(path) || isTemplate(path)) && names.has(name)) return []
       if (home && name !== home.name && !home.dependencies.has(name)) {
         return [`${path} imports "${specifier}", which ${home.name} does not declare`]
       }
@@ -83,9 +86,6 @@ export const coreNamesNoPlugin = (files: Files): ReadonlyArray<string> => {
         .concat(paths.map((quote) => `${path} names the plugin folder "${quote.text}"`))
     })
 }
-
-/** Copied into packages of other people, who may name what they like. */
-const isTemplate = (path: string): boolean => path.startsWith("apps/cli/plugin_templates/")
 
 /** The SDK and the apps import no plugin: they find what is there, so that any plugin can be taken away. */
 export const pluginsAreFound = (files: Files): ReadonlyArray<string> => {

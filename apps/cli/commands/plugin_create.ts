@@ -62,7 +62,7 @@ const writeFolder = (folder: string, files: ReadonlyMap<string, string>) =>
 
 const nextSteps = ({ kind, name }: NewPlugin, folder: string): string => {
   // A plan for one device would show nothing of a policy.
-  const flags = kind === "placement" ? "--placement ./mod.ts --backend cpu --backend cpu" : `--${kind} ./mod.ts`
+  const flags = kind === "placement" ? `--placement ${name} --backend cpu --backend cpu` : `--${kind} ${name}`
   return [
     `Created the ${kind} ${name} in ${folder}. Next:`,
     "",
