@@ -8,7 +8,7 @@
  *   set to sizeof by whoever wrote it. A field exists if it lies inside struct_size and is not NULL: POWERINFER_HAS(table, field).
  *   powerinfer_option, powerinfer_array and powerinfer_row stand in arrays and never grow. Fields called `reserved` are 0.
  * - Failures. A function returns POWERINFER_OK or a negative status and explains the latter in `last_error`; results leave through out-pointers.
- *   The host reports POWERINFER_PLUGIN_FAILED with the plugin's name, the function's and those words.
+ *   The host reports POWERINFER_PLUGIN_FAILED (of POWERINFER_OUT_OF_MEMORY, that) with the plugin's name, the function's and those words.
  * - Memory. Pointers of a call are borrowed until it returns, unless a longer life is stated. Who opens closes; every state is closed once.
  * - Threads. Calls on one state come one at a time, but not always from the same thread; different states may be called at once. Tables and the
  *   texts in them are constant for the life of the process: libraries are never unmapped, because their threads may still be inside.

@@ -100,7 +100,9 @@ describe.skipIf(compiler === null)("checkAbiVersion", () => {
   })
   test("says that a library of an older version is to be updated", () => {
     const failure = failureOf(checkAbiVersion(libraryOfVersion(abiVersion - 1)))
-    expect(failure.reason).toBe(`it speaks version ${abiVersion - 1} of powerinfer.h, this engine version ${abiVersion}`)
+    expect(failure.reason).toBe(
+      `it speaks version ${abiVersion - 1} of powerinfer.h, this engine version ${abiVersion}`
+    )
     expect(failure.remedy).toContain("update the library")
   })
   test("says that the engine is to be updated when the library is newer", () => {
