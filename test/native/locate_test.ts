@@ -20,7 +20,9 @@ const checkout = (source = `extern "C" unsigned powerinfer_abi_version() { retur
   mkdirSync(join(sources, "test"), { recursive: true })
   writeFileSync(
     join(sources, "CMakeLists.txt"),
-    "cmake_minimum_required(VERSION 3.20)\nproject(powerinfer LANGUAGES CXX)\nadd_library(powerinfer SHARED abi.cc)\n"
+    // Without a soname: loaded into this process, it must not pass for the real one.
+    "cmake_minimum_required(VERSION 3.20)\nproject(powerinfer LANGUAGES CXX)\nadd_library(powerinfer SHARED abi.cc)\n" +
+      "set_target_properties(powerinfer PROPERTIES NO_SONAME ON)\n"
   )
   writeFileSync(join(sources, "abi.cc"), source)
   const announced: Array<string> = []
