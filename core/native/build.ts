@@ -6,9 +6,12 @@ import { delimiter, dirname, join } from "node:path"
 import { Effect } from "effect"
 import { NativeLibraryError } from "./library.ts"
 
-/** What the library's file is called on this platform. */
-export const libraryFileName =
-  process.platform === "win32" ? "powerinfer.dll" : `libpowerinfer.${process.platform === "darwin" ? "dylib" : "so"}`
+/** What the file of a shared library is called on this platform. */
+export const sharedLibraryName = (name: string): string =>
+  process.platform === "win32" ? `${name}.dll` : `lib${name}.${process.platform === "darwin" ? "dylib" : "so"}`
+
+/** Ours. */
+export const libraryFileName = sharedLibraryName("powerinfer")
 
 /** Environment variables, as a child process gets them. */
 export type Environment = Readonly<Record<string, string | undefined>>

@@ -13,9 +13,9 @@ export interface Powerinfer<Definitions extends SymbolDefinitions> {
   readonly origin: LocatedLibrary["origin"]
   readonly symbols: Symbols<Definitions>
   /** The failure that `call` has just reported on this thread. */
-  readonly failed: (call: keyof Definitions & string, status: number) => NativeCallFailed
+  readonly failed: (call: string, status: number) => NativeCallFailed
   /** Throws that failure if `status` is one. For calls that only a mistake of ours can make fail. */
-  readonly check: (call: keyof Definitions & string, status: number) => void
+  readonly check: (call: string, status: number) => void
 }
 
 /** Paths already found, by the value of POWERINFER_LIBRARY: hashing the sources again would find the same. */

@@ -2,6 +2,7 @@
 import { Effect, Schema, type Scope } from "effect"
 import type { BackendFailure } from "../backend.ts"
 import type { NativeLibraryError } from "../native/library.ts"
+import { loadPluginLibrary } from "../native/plugin_library.ts"
 import type { DeviceFacts } from "../placement.ts"
 import { type Plugin, type PluginKind, pluginKinds, type PluginKinds, type PluginUse } from "../plugin.ts"
 import { engineVersion, outdatedSide } from "./engine_version.ts"
@@ -20,11 +21,21 @@ export interface LoadedPlugin<Kind extends PluginKind = PluginKind> {
 /** Longer than any module takes that does not wait for something that never comes. */
 const importTimeoutMs = 30_000
 
-/** Imports the plugin's module and checks its options. Fails with `PluginUnavailable` or `PluginIncompatible`. */
+/** Imports the plugin's module, checks its options and its native code. Fails with `PluginUnavailable` or `PluginIncompatible`. */
 export const loadPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(use: PluginUse<Kind>) {
   const plugin = yield* importPlugin(use.kind, use.name, use.module)
+  yield* checkKernels(plugin)
   return yield* bindPlugin(plugin, use.options)
 })
+
+/** Native code that is missing or does not fit is known before the plugin opens. */
+const checkKernels = ({ kind, name, kernels }: Plugin): Effect.Effect<void, PluginUnavailable> =>
+  kernels === undefined
+    ? Effect.void
+    : Effect.scoped(loadPluginLibrary(kernels)).pipe(
+        Effect.mapError(({ message }) => new PluginUnavailable({ kind, name, reason: message })),
+        Effect.asVoid
+      )
 
 /**
  * The plugin that a module default-exports, of the kind that is wanted and written for this engine.

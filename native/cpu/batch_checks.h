@@ -17,7 +17,7 @@ inline void check_begun(const BatchProgress& batch) {
 
 inline void check_row_count(const powerinfer_model_shape& shape, uint32_t row_count) {
   if (row_count == 0 || row_count > shape.row_count_max) {
-    fail(POWERINFER_INVALID_ARGUMENT, "%u rows were given; the model takes 1 to %u", row_count, shape.row_count_max);
+    fail(POWERINFER_INVALID_ARGUMENT, "%u rows were given; row_count_max is %u", row_count, shape.row_count_max);
   }
 }
 

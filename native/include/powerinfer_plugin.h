@@ -8,7 +8,7 @@
  *   set to sizeof by whoever wrote it. A field exists if it lies inside struct_size and is not NULL: POWERINFER_HAS(table, field).
  *   powerinfer_option, powerinfer_array and powerinfer_row stand in arrays and never grow. Fields called `reserved` are 0.
  * - Failures. A function returns POWERINFER_OK or a negative status and explains the latter in `last_error`; results leave through out-pointers.
- *   The host reports POWERINFER_PLUGIN_FAILED with the plugin's name, the function's and those words.
+ *   The host reports POWERINFER_PLUGIN_FAILED (of POWERINFER_OUT_OF_MEMORY, that) with the plugin's name, the function's and those words.
  * - Memory. Pointers of a call are borrowed until it returns, unless a longer life is stated. Who opens closes; every state is closed once.
  * - Threads. Calls on one state come one at a time, but not always from the same thread; different states may be called at once. Tables and the
  *   texts in them are constant for the life of the process: libraries are never unmapped, because their threads may still be inside.
@@ -145,7 +145,7 @@ typedef struct powerinfer_predictor_kernels {
   uint32_t flags; /* POWERINFER_PREDICTOR_x */
   /* Checks options and arrays against the shape, once, so that select need not. `*state` is the plugin's and may stay NULL. A failure leaves nothing to close. */
   powerinfer_status (*open)(const powerinfer_plugin_context* context, void** state);
-  /* Frees the state, what open_cuda made for it included; no call runs on it, and work queued on streams is done. */
+  /* Frees the state, what open_cuda made for it included. No call runs on it, but what select_cuda enqueued may: wait for that. */
   void (*close)(void* state);
   /* Names the candidates of every row in `active`. A row's set must not depend on the other rows. Called for every block of every batch: allocates nothing. */
   powerinfer_status (*select_cpu)(void* state, const powerinfer_select* call);
@@ -193,7 +193,7 @@ typedef struct powerinfer_ffn_call {
   const float* hidden;    /* NULL: what attend left in the device */
   const uint32_t* active; /* neurons of the share only; NULL: all of the share, or those that `selector` names */
   float* partial;         /* NULL: keep it for merge */
-  const powerinfer_selector* selector; /* NULL but for backends with POWERINFER_BACKEND_SELECTS: run select on `hidden`, drop what is outside the share */
+  const powerinfer_selector* selector; /* NULL but for backends with POWERINFER_BACKEND_SELECTS: run select on `hidden` before returning, drop what is outside the share and from ffn_width on */
 } powerinfer_ffn_call;
 
 /*

@@ -79,8 +79,10 @@ uint32_t PluginLibrary::provides() const {
 
 void PluginLibrary::refuse(powerinfer_status status, const char* function) const {
   const char* const words = last_error == nullptr ? nullptr : last_error();
-  if (words == nullptr || *words == '\0') fail(POWERINFER_PLUGIN_FAILED, "%s failed in %s: status %d, and it does not say why", name.c_str(), function, status);
-  fail(POWERINFER_PLUGIN_FAILED, "%s failed in %s: %s", name.c_str(), function, words);
+  // Memory that is missing is no fault of the plugin's, and the caller can ask for less.
+  const powerinfer_status reported = status == POWERINFER_OUT_OF_MEMORY ? status : POWERINFER_PLUGIN_FAILED;
+  if (words == nullptr || *words == '\0') fail(reported, "%s failed in %s: status %d, and it does not say why", name.c_str(), function, status);
+  fail(reported, "%s failed in %s: %s", name.c_str(), function, words);
 }
 
 void PluginLibrary::lacks(const char* function) const { fail(POWERINFER_UNSUPPORTED, "%s brings no %s", name.c_str(), function); }

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path"
 import { Effect, Fiber } from "effect"
 import { libraryFileName } from "../../core/native/build.ts"
 import { type LocateOptions, locateLibrary } from "../../core/native/locate.ts"
-import { checkAbiVersion } from "../../core/native/powerinfer.ts"
+import { abiVersion, checkAbiVersion } from "../../core/native/powerinfer.ts"
 import { compiler, scratch } from "./tiny_library.ts"
 
 const directory = scratch("locate")
@@ -14,13 +14,15 @@ const cmake = Bun.which("cmake")
 const canBuild = compiler !== null && cmake !== null
 
 /** A checkout with a library of `source`, and the options that keep `locateLibrary` inside it. */
-const checkout = (source = 'extern "C" unsigned powerinfer_abi_version() { return 1; }') => {
+const checkout = (source = `extern "C" unsigned powerinfer_abi_version() { return ${abiVersion}; }`) => {
   const root = mkdtempSync(join(directory, "checkout-"))
   const sources = join(root, "native")
   mkdirSync(join(sources, "test"), { recursive: true })
   writeFileSync(
     join(sources, "CMakeLists.txt"),
-    "cmake_minimum_required(VERSION 3.20)\nproject(powerinfer LANGUAGES CXX)\nadd_library(powerinfer SHARED abi.cc)\n"
+    // Without a soname: loaded into this process, it must not pass for the real one.
+    "cmake_minimum_required(VERSION 3.20)\nproject(powerinfer LANGUAGES CXX)\nadd_library(powerinfer SHARED abi.cc)\n" +
+      "set_target_properties(powerinfer PROPERTIES NO_SONAME ON)\n"
   )
   writeFileSync(join(sources, "abi.cc"), source)
   const announced: Array<string> = []
@@ -91,7 +93,7 @@ describe.skipIf(!canBuild)("locateLibrary with a compiler", () => {
     const first = await Effect.runPromise(locateLibrary(options))
     writeFileSync(join(sources, "test", "abi_test.cc"), "int main() {}")
     expect(await Effect.runPromise(locateLibrary(options))).toEqual({ path: first.path, origin: "cache" })
-    writeFileSync(join(sources, "abi.cc"), 'extern "C" unsigned powerinfer_abi_version() { return 2; }')
+    writeFileSync(join(sources, "abi.cc"), `extern "C" unsigned powerinfer_abi_version() { return ${abiVersion + 1}; }`)
     const second = await Effect.runPromise(locateLibrary(options))
     expect(second.origin).toBe("built")
     expect(second.path).not.toBe(first.path)

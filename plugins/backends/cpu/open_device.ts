@@ -1,28 +1,28 @@
 // How does a model come onto the CPU? Everything that can fail does so here, once.
 import {
-  attemptGguf,
+  bindModel,
   type CacheType,
   type Device,
   type DeviceContext,
   estimateMemory,
-  inverseFrequencies,
   type Model,
+  nativeShape,
+  openDataPlane,
   openHandle,
   readMachineFrom,
-  readTensor,
+  Role,
   tensorTypes
 } from "@powerinfer/core"
 import { Effect } from "effect"
+import { batchCalls } from "./batch_calls.ts"
 import { type Cpu, mapFile, openCpu } from "./cpu.ts"
-import { openDataPlane } from "./device.ts"
 import { backendFailure, openFailure } from "./failures.ts"
 import { type MemoryBudget, openMemoryBudget } from "./memory_budget.ts"
-import { nativeShape } from "./native_shape.ts"
 import type { CpuOptions } from "./options.ts"
+import { openProfile } from "./profile.ts"
 import { findOrMakeRepacked, planRepackedDown } from "./repacked_down.ts"
 import type { RepackedLayout } from "./repacked_file.ts"
 import { keepWeightsResident, readInPlace } from "./resident.ts"
-import { Role, roleBindings } from "./roles.ts"
 
 /** POWERINFER_CACHE_x */
 const cacheNumbers: { readonly [Type in CacheType]: number } = { f16: 0, f32: 1, q8_0: 2 }
@@ -61,7 +61,12 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
     (opened) => cpu.native.symbols.powerinfer_model_close(opened)
   ).pipe(Effect.mapError((failed) => openFailure(failed, wanted)))
 
-  yield* bindTensors(cpu, handle, model, files)
+  yield* bindModel(model, {
+    native: cpu.native,
+    bind: (role, block, tensor, ...range) =>
+      cpu.native.symbols.powerinfer_model_bind(handle, role, block, files[tensor.file]!, ...range),
+    rope: (frequencies) => cpu.native.symbols.powerinfer_model_rope(handle, frequencies, frequencies.length)
+  }).pipe(Effect.mapError(backendFailure))
   if (repacked !== undefined) {
     const path = yield* findOrMakeRepacked(
       { cpu, model, files, announce: context.announce, make: options.repack },
@@ -73,13 +78,20 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
     const repackedBytes = repacked?.matrixBytes ?? []
     yield* keepWeightsResident({ cpu, handle, device: context, repackedBytes })
   }
-  yield* setRope(cpu, handle, model)
   const { failed, symbols } = cpu.native
   const status = symbols.powerinfer_model_ready(handle)
   if (status < 0) return yield* openFailure(failed("powerinfer_model_ready", status), wanted)
 
-  const { home } = context
-  const dataPlane = openDataPlane({ native: cpu.native, handle, shape: model.shape, rowCountMax, home })
+  const dataPlane = openDataPlane({
+    name: "cpu",
+    calls: batchCalls(cpu, handle),
+    check: cpu.native.check,
+    shape: model.shape,
+    rowCountMax,
+    home: context.home,
+    selectsInPlace: true,
+    profile: openProfile(cpu, handle)
+  })
   const device: Device = { ...dataPlane, openCache: cacheOpener(cpu, handle, model, budget) }
   return device
 })
@@ -89,24 +101,6 @@ const overflow = (weightBytes: number, availableBytes: number): string =>
 
 const cacheBytes = (model: Model, contextLength: number, cacheType: CacheType): number =>
   estimateMemory(model, { contextLength, cacheType, rowCountMax: 0, sparse: false }).cacheBytes
-
-const bindTensors = Effect.fnUntraced(function* (
-  { native }: Cpu,
-  handle: number,
-  model: Model,
-  files: ReadonlyArray<number>
-) {
-  for (const { role, block, tensor } of roleBindings(model)) {
-    const [width = 1, ...counts] = tensor.shape
-    const rows = counts.reduce((product, count) => product * count, 1)
-    const file = files[tensor.file]!
-    const type = tensorTypes[tensor.type].id
-    const status = native.symbols.powerinfer_model_bind(handle, role, block, file, tensor.offset, type, width, rows)
-    if (status < 0) {
-      return yield* backendFailure(`${tensor.name}: ${native.failed("powerinfer_model_bind", status).reason}`)
-    }
-  }
-})
 
 const bindRepacked = Effect.fnUntraced(function* (
   { native }: Cpu,
@@ -123,19 +117,6 @@ const bindRepacked = Effect.fnUntraced(function* (
     const status = native.symbols.powerinfer_model_bind(handle, role, block, file, offset, type, ffnWidth, hiddenWidth)
     if (status < 0) return yield* backendFailure(native.failed("powerinfer_model_bind", status).reason)
   }
-})
-
-const setRope = Effect.fnUntraced(function* ({ native }: Cpu, handle: number, model: Model) {
-  if (model.shape.positions.kind !== "rope") return
-  const { ropeFactors } = model
-  const factors =
-    ropeFactors &&
-    (yield* attemptGguf(() => readTensor(model.gguf, ropeFactors)).pipe(
-      Effect.mapError(({ message }) => backendFailure(message))
-    ))
-  const frequencies = inverseFrequencies(model.shape.positions, factors)
-  const status = native.symbols.powerinfer_model_rope(handle, frequencies, frequencies.length)
-  if (status < 0) return yield* backendFailure(native.failed("powerinfer_model_rope", status).reason)
 })
 
 const cacheOpener = ({ native }: Cpu, handle: number, model: Model, budget: MemoryBudget): Device["openCache"] =>

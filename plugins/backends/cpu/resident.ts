@@ -1,9 +1,15 @@
 // Which weights are copied into memory, and in which layout?
-import { type BackendFailure, type DeviceContext, NotEnoughMemory, readMachineFrom } from "@powerinfer/core"
+import {
+  type BackendFailure,
+  type DeviceContext,
+  NotEnoughMemory,
+  readMachineFrom,
+  Role,
+  roleBindings
+} from "@powerinfer/core"
 import { Effect } from "effect"
 import type { Cpu } from "./cpu.ts"
 import { openFailure } from "./failures.ts"
-import { Role, roleBindings } from "./roles.ts"
 
 /** POWERINFER_RESIDENT_x */
 const Layout = { rows: 0, panels: 1 } as const

@@ -20,6 +20,7 @@ export const cpuSymbols = {
   powerinfer_embed: { args: ["u32", "buf", "u32"], ret: "i32" },
   powerinfer_attend: { args: ["u32", "u32", "buf"], ret: "i32" },
   powerinfer_ffn: { args: ["u32", "u32", "buf", "u32", "buf", "u32", "buf"], ret: "i32" },
+  powerinfer_ffn_selected: { args: ["u32", "u32", "buf", "u32", "u32", "u32", "buf"], ret: "i32" },
   powerinfer_merge: { args: ["u32", "u32", "buf"], ret: "i32" },
   powerinfer_activations: { args: ["u32", "u32", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_logits: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },

@@ -1,5 +1,6 @@
 // Which tensor of the file plays which part for the native library?
-import type { BlockTensors, Linear, Model, TensorInfo } from "@powerinfer/core"
+import type { TensorInfo } from "../gguf/tensor_index.ts"
+import type { BlockTensors, Linear, Model } from "../model/model.ts"
 
 /** POWERINFER_x of powerinfer.h: what a tensor is for. */
 export const Role = {

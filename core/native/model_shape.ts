@@ -1,5 +1,5 @@
 // How is a model's shape written for C?
-import type { Activation, ModelShape } from "@powerinfer/core"
+import type { Activation, ModelShape } from "../model/model.ts"
 
 const normNumbers = { rms: 0, layer: 1 } as const
 const ropeNumbers = { none: 0, interleaved: 1, halves: 2 } as const
