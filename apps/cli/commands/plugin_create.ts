@@ -4,12 +4,14 @@ import { dirname, join, relative, resolve } from "node:path"
 import { Effect, Schema } from "effect"
 import { attemptWrite, type PluginKind } from "powerinfer"
 import { InvalidUsage } from "../invalid_usage.ts"
+import type { NativeLanguage } from "../native_languages.ts"
 import { print } from "../output.ts"
 import { type NewPlugin, packageNameOf, pluginPackage } from "../plugin_package.ts"
 
 export interface PluginCreateInput {
   readonly kind: PluginKind
   readonly name: string
+  readonly native: NativeLanguage
   readonly directory: string | undefined
 }
 
@@ -25,10 +27,12 @@ export class PluginFolderExists extends Schema.TaggedError<PluginFolderExists>()
 /**
  * Writes the package and says what to type next. It appears whole or not at all.
  *
- * - fails  with `InvalidUsage` (a name that is none), `PluginFolderExists`, `FileUnwritable`
+ * - fails  with `InvalidUsage` (a name that is none, a kernel for what has none), `PluginFolderExists`, `FileUnwritable`
  */
 export const pluginCreate = Effect.fnUntraced(function* (input: PluginCreateInput) {
-  const plugin: NewPlugin = { kind: input.kind, name: yield* checkName(input.name) }
+  const { kind, native } = input
+  const plugin: NewPlugin = { kind, native, name: yield* checkName(input.name) }
+  if (native !== "none" && kind !== "predictor") yield* noKernel(kind)
   const folder = resolve(input.directory ?? packageNameOf(plugin))
   if (existsSync(folder)) return yield* new PluginFolderExists({ path: folder })
   yield* writeFolder(folder, pluginPackage(plugin))
@@ -40,6 +44,14 @@ const checkName = (name: string): Effect.Effect<string, InvalidUsage> => {
   if (/^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(name) && name.length <= 64) return Effect.succeed(name)
   const reason = `${JSON.stringify(name)} is no name for a plugin; use up to 64 lower-case letters, digits and single underscores: hash_rows`
   return Effect.fail(new InvalidUsage({ reason }))
+}
+
+const noKernel = (kind: PluginKind) => {
+  const other =
+    kind === "backend"
+      ? "a device in C is a whole one (powerinfer_backend_kernels in powerinfer_plugin.h), for which there is no template"
+      : "a placement policy runs once, before the model is loaded"
+  return Effect.fail(new InvalidUsage({ reason: `--native is for predictors: ${other}; leave it out` }))
 }
 
 const writeFolder = (folder: string, files: ReadonlyMap<string, string>) =>
@@ -60,7 +72,7 @@ const writeFolder = (folder: string, files: ReadonlyMap<string, string>) =>
     (temporary) => Effect.sync(() => rmSync(temporary, { recursive: true, force: true }))
   )
 
-const nextSteps = ({ kind, name }: NewPlugin, folder: string): string => {
+const nextSteps = ({ kind, name, native }: NewPlugin, folder: string): string => {
   // A plan for one device would show nothing of a policy.
   const flags = kind === "placement" ? `--placement ${name} --backend cpu --backend cpu` : `--${kind} ${name}`
   return [
@@ -68,6 +80,7 @@ const nextSteps = ({ kind, name }: NewPlugin, folder: string): string => {
     "",
     `  cd ${folder}`,
     "  bun install",
+    ...(native === "none" ? [] : ["  bun run build"]),
     "  bun run test",
     `  bun run powerinfer generate MODEL.gguf "Once upon a time" ${flags}`,
     ""

@@ -17,23 +17,33 @@ const run = (command: ReadonlyArray<string>, cwd: string) => {
   return { code: exitCode, text: `${stdout}${stderr}` }
 }
 
-for (const { kind, flags } of [
-  { kind: "predictor", flags: [] },
-  { kind: "placement", flags: ["--backend", "reference", "--backend", "reference"] },
-  { kind: "backend", flags: [] }
+const hasC = Bun.which("cc") !== null
+const hasRust = Bun.which("rustc") !== null
+
+for (const { kind, native, flags, isHere } of [
+  { kind: "predictor", native: "none", flags: [], isHere: true },
+  { kind: "predictor", native: "c", flags: [], isHere: hasC },
+  { kind: "predictor", native: "rust", flags: [], isHere: hasRust },
+  { kind: "placement", native: "none", flags: ["--backend", "reference", "--backend", "reference"], isHere: true },
+  { kind: "backend", native: "none", flags: [], isHere: true }
 ]) {
-  describe(`plugin create ${kind}`, () => {
-    const target = join(folder, kind)
+  describe.skipIf(!isHere)(`plugin create ${kind} --native ${native}`, () => {
+    const target = join(folder, `${kind}_${native}`)
     beforeAll(async () => {
-      const { code, stdout } = await runCli(["plugin", "create", kind, "hash_rows", "--directory", target])
+      const asked = ["plugin", "create", kind, "hash_rows", "--native", native, "--directory", target]
+      const { code, stdout } = await runCli(asked)
       expect(code).toBe(0)
       expect(stdout).toContain("bun install")
+      if (native !== "none") expect(await runCli(["plugin", "build", target])).toMatchObject({ code: 0, stderr: "" })
     })
 
     test("writes a package that announces its plugin", () => {
       const manifest = JSON.parse(readFileSync(join(target, "package.json"), "utf8"))
       expect(manifest).toMatchObject({ name: `${kind}-hash-rows`, powerinfer: { [kind]: { hash_rows: "./mod.ts" } } })
-      const texts = readdirSync(target).map((name) => readFileSync(join(target, name), "utf8"))
+      const names = readdirSync(target, { recursive: true, encoding: "utf8" }).filter((name) => /\.\w+$/.test(name))
+      const texts = names
+        .filter((name) => !name.startsWith("build"))
+        .map((name) => readFileSync(join(target, name), "utf8"))
       expect(texts.filter((text) => /plugin_name|engine_range/.test(text))).toEqual([])
     })
 
@@ -74,6 +84,57 @@ for (const name of ["Hash", "hash-rows", "_hash", "hash__rows", "1hash", "../has
     expect(existsSync(target)).toBe(false)
   })
 }
+
+for (const kind of ["placement", "backend"]) {
+  test(`plugin create has no kernel for a ${kind}`, async () => {
+    const { code, stderr } = await runCli([
+      "plugin",
+      "create",
+      kind,
+      "a",
+      "--native",
+      "c",
+      "--directory",
+      join(folder, "a")
+    ])
+    expect(code).toBe(2)
+    expect(stderr).toContain("--native is for predictors")
+  })
+}
+
+test("plugin build says that there is nothing to build", async () => {
+  const { code, stderr } = await runCli(["plugin", "build", join(root, "core")])
+  expect(code).toBe(2)
+  expect(stderr).toContain("there is nothing to build")
+})
+
+test("plugin build says that there is no such package", async () => {
+  const { code, stderr } = await runCli(["plugin", "build", "not-installed-here"])
+  expect(code).toBe(2)
+  expect(stderr).toContain("neither a folder with a package.json nor a package installed here")
+})
+
+test.skipIf(!hasC)("plugin build shows the compiler's words, and leaves an older library where it was", async () => {
+  const target = join(folder, "broken")
+  expect((await runCli(["plugin", "create", "predictor", "broken", "--native", "c", "--directory", target])).code).toBe(
+    0
+  )
+  expect((await runCli(["plugin", "build", target])).code).toBe(0)
+  const before = readdirSync(join(target, "build"))
+  writeFileSync(join(target, "kernels", "broken.c"), "int broken(")
+  const { code, stderr } = await runCli(["plugin", "build", target])
+  expect(code).toBe(9)
+  expect(stderr).toContain("broken.c:1")
+  expect(readdirSync(join(target, "build"))).toEqual(before)
+})
+
+test("plugin build names what is missing where there is no compiler", async () => {
+  const target = join(folder, "no_compiler")
+  await runCli(["plugin", "create", "predictor", "lonely", "--native", "c", "--directory", target])
+  const { code, stderr } = await runCli(["plugin", "build", target], "", { PATH: folder })
+  expect(code).toBe(9)
+  expect(stderr).toContain("none of cc, gcc, clang is in PATH; install a C compiler")
+})
 
 test("new packages are developed with the versions of the checkout", () => {
   const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
