@@ -1,6 +1,6 @@
 // Do imports point one way, apps → plugins → core → effect, and through the doors of the packages only?
 import { type Files, importsOf, isRelative, isScript, quotesOf, resolveImport, withoutComments } from "./source_scan.ts"
-import { packageName, packageOfFile, packagesOf, type WorkspacePackage } from "./workspace.ts"
+import { isStrangers, packageName, packageOfFile, packagesOf, type WorkspacePackage } from "./workspace.ts"
 
 /** The one file that may load native code. */
 export const ffiFile = "core/native/library.ts"
@@ -53,6 +53,7 @@ const allowedNames = (home: WorkspacePackage, path: string): ReadonlyArray<strin
   if (home.folder === "core")
     return ["effect", ...coreLibraries.filter(([room]) => path.startsWith(room)).map(([, name]) => name)]
   if (home.folder.startsWith("plugins/")) return ["effect", "@powerinfer/core"]
+  if (isStrangers(home) && !path.endsWith("_test.ts")) return ["effect", "@powerinfer/core"]
   return undefined
 }
 
