@@ -117,6 +117,8 @@ export interface PluginUse<Kind extends PluginKind = PluginKind> {
   readonly name: string
   readonly module: string
   readonly options: Readonly<Record<string, unknown>>
+  /** Who gave an option, for reports: "--threads", the name of a file. */
+  readonly optionsFrom?: Readonly<Record<string, string>>
 }
 
 /**

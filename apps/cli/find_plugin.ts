@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url"
 import { Effect } from "effect"
 import { type PluginKind, PluginUnavailable, type PluginUse } from "powerinfer"
 import { InvalidUsage } from "./invalid_usage.ts"
+import { valueOf } from "./option_text.ts"
 import { firstParty, firstPartyNames, type LoadPlugin } from "./plugins.ts"
 
 /**
@@ -61,14 +62,6 @@ export const parsePluginText = (
     options[part.slice(0, equals)] = valueOf(part.slice(equals + 1))
   }
   return Effect.succeed({ name, options })
-}
-
-const valueOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }
 
 const unreadable = (name: string, reason: string) =>

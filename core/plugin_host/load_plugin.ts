@@ -52,17 +52,21 @@ export const importPlugin = Effect.fnUntraced(function* <Kind extends PluginKind
   return found as Plugin<Kind>
 })
 
+/** What a plugin gets of its options. Fails with `PluginUnavailable` if they are wrong. */
+export const decodeOptions = (
+  { kind, name, options: schema }: Plugin,
+  options: Readonly<Record<string, unknown>>
+): Effect.Effect<unknown, PluginUnavailable> =>
+  Schema.decodeUnknownEffect(schema)(options, { onExcessProperty: "error" }).pipe(
+    Effect.mapError(({ message }) => new PluginUnavailable({ kind, name, reason: `its options are wrong: ${message}` }))
+  )
+
 /** The plugin with its options decoded. Fails with `PluginUnavailable` if they are wrong. */
 export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   plugin: Plugin<Kind>,
   options: Readonly<Record<string, unknown>>
 ) {
-  const { kind, name } = plugin
-  const decoded: unknown = yield* Schema.decodeUnknownEffect(plugin.options)(options, {
-    onExcessProperty: "error"
-  }).pipe(
-    Effect.mapError(({ message }) => new PluginUnavailable({ kind, name, reason: `its options are wrong: ${message}` }))
-  )
+  const decoded: unknown = yield* decodeOptions(plugin, options)
   const facts = "facts" in plugin ? (plugin.facts as (options: unknown) => unknown)(decoded) : undefined
   const open = plugin.open as (options: unknown, context: PluginKinds[Kind]["context"]) => unknown
   const loaded: unknown = { plugin, open: (context: PluginKinds[Kind]["context"]) => open(decoded, context), facts }
