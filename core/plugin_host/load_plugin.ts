@@ -40,12 +40,14 @@ const checkKernels = ({ kind, name, kernels }: Plugin): Effect.Effect<void, Plug
 /**
  * The plugin that a module default-exports, of the kind that is wanted and written for this engine.
  *
- * - `name`  for messages, until the plugin says its own
+ * - `name`       for messages, until the plugin says its own
+ * - `anyEngine`  also one that is written for another engine: to look at, not to open
  */
 export const importPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   kind: Kind,
   name: string,
-  module: string
+  module: string,
+  options: { readonly anyEngine?: boolean } = {}
 ) {
   const unavailable = (reason: string) => new PluginUnavailable({ kind, name, reason })
   const { default: exported } = yield* Effect.tryPromise({
@@ -59,21 +61,25 @@ export const importPlugin = Effect.fnUntraced(function* <Kind extends PluginKind
   )
   const found = yield* checkPlugin(exported).pipe(Effect.mapError((reason) => unavailable(`${module} ${reason}`)))
   if (found.kind !== kind) return yield* unavailable(`it is a ${found.kind}; name a ${kind}`)
-  yield* checkEngine(found)
+  if (options.anyEngine !== true) yield* checkEngine(found)
   return found as Plugin<Kind>
 })
+
+/** What a plugin gets of its options. Fails with `PluginUnavailable` if they are wrong. */
+export const decodeOptions = (
+  { kind, name, options: schema }: Plugin,
+  options: Readonly<Record<string, unknown>>
+): Effect.Effect<unknown, PluginUnavailable> =>
+  Schema.decodeUnknownEffect(schema)(options, { onExcessProperty: "error" }).pipe(
+    Effect.mapError(({ message }) => new PluginUnavailable({ kind, name, reason: `its options are wrong: ${message}` }))
+  )
 
 /** The plugin with its options decoded. Fails with `PluginUnavailable` if they are wrong. */
 export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   plugin: Plugin<Kind>,
   options: Readonly<Record<string, unknown>>
 ) {
-  const { kind, name } = plugin
-  const decoded: unknown = yield* Schema.decodeUnknownEffect(plugin.options)(options, {
-    onExcessProperty: "error"
-  }).pipe(
-    Effect.mapError(({ message }) => new PluginUnavailable({ kind, name, reason: `its options are wrong: ${message}` }))
-  )
+  const decoded: unknown = yield* decodeOptions(plugin, options)
   const facts = "facts" in plugin ? Effect.suspend(() => plugin.facts(decoded)) : undefined
   const open = plugin.open as (options: unknown, context: PluginKinds[Kind]["context"]) => unknown
   const loaded: unknown = { plugin, open: (context: PluginKinds[Kind]["context"]) => open(decoded, context), facts }
