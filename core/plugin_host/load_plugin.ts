@@ -1,5 +1,5 @@
 // How does the name of a plugin become something that opens? Its module is imported, and everything that it says about itself is checked.
-import { Effect, Schema, type Scope } from "effect"
+import { Effect, Schema, SchemaAST, type Scope } from "effect"
 import type { BackendFailure } from "../backend.ts"
 import type { NativeLibraryError } from "../native/library.ts"
 import type { DeviceFacts } from "../placement.ts"
@@ -58,6 +58,10 @@ export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   options: Readonly<Record<string, unknown>>
 ) {
   const { kind, name } = plugin
+  const [stray] = Object.keys(options)
+  if (stray !== undefined && hasNoOptions(plugin.options)) {
+    return yield* new PluginUnavailable({ kind, name, reason: `it has no options, ${stray} was given` })
+  }
   const decoded: unknown = yield* Schema.decodeUnknownEffect(plugin.options)(options, {
     onExcessProperty: "error"
   }).pipe(
@@ -68,6 +72,10 @@ export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   const loaded: unknown = { plugin, open: (context: PluginKinds[Kind]["context"]) => open(decoded, context), facts }
   return loaded as LoadedPlugin<Kind>
 })
+
+/** A struct of no fields, which Effect takes for any object. */
+const hasNoOptions = ({ ast }: Schema.Top): boolean =>
+  SchemaAST.isObjects(ast) && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
 
 /** What a module must have for us to know what it is: the rest is its own business until it is called. */
 const checkPlugin = (exported: unknown): Effect.Effect<Plugin, string> => {

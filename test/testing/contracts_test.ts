@@ -1,16 +1,11 @@
 // Goal: the contract suites that third parties rely on notice broken plugins.
 // Method: each suite on plugins that are wrong in one way; the names of the tests that fail are the result.
-import { expect, test } from "bun:test"
+import { test } from "bun:test"
 import oracle from "@powerinfer/backend-reference"
-import {
-  definePlugin,
-  type Device,
-  type NeuronSelector,
-  type PlacementPlan,
-  type PlacementPlugin
-} from "@powerinfer/core"
-import { backendContract, type DefineTest, placementContract, predictorContract } from "@powerinfer/core/testing"
+import { definePlugin, type Device, type PlacementPlan, type PlacementPlugin } from "@powerinfer/core"
+import { backendContract, type DefineTest, placementContract } from "@powerinfer/core/testing"
 import { Effect, Schema, Scope } from "effect"
+import { expectNoticed } from "./expect_noticed.ts"
 
 const broken = {
   name: "broken",
@@ -20,21 +15,6 @@ const broken = {
   options: Schema.Struct({})
 } as const
 const neverClosed = Scope.makeUnsafe()
-
-/** Runs the tests of a suite whose names match; returns how many there are and how many fail. */
-const runMatching = async (define: (test: DefineTest) => void, name: RegExp) => {
-  const cases: Array<() => Promise<void>> = []
-  define((sentence, run) => name.test(sentence) && cases.push(run))
-  let failed = 0
-  for (const run of cases) await run().catch(() => failed++)
-  return { count: cases.length, failed }
-}
-
-const expectNoticed = async (suite: (test: DefineTest) => void, name: RegExp): Promise<void> => {
-  const { count, failed } = await runMatching(suite, name)
-  expect(count).toBeGreaterThan(0)
-  expect(failed).toBe(count)
-}
 
 const brokenDevices: ReadonlyArray<
   readonly [why: string, caught: RegExp, breakIt: (device: Device) => Partial<Device>]
@@ -101,40 +81,6 @@ for (const [why, caught, breakIt] of brokenDevices) {
         })
     })
     const suite = (define: DefineTest) => backendContract({ test: define, plugin, oracle, types: ["F32"] })
-    await expectNoticed(suite, caught)
-  })
-}
-
-const brokenSelectors: ReadonlyArray<readonly [why: string, caught: RegExp, selector: Partial<NeuronSelector>]> = [
-  ["claims to be exact and selects nothing", /gives finite logits, and those of the dense run/, { exact: true }],
-  ["proposes otherwise than it said", /proposes some/, { proposes: "every" }],
-  [
-    "selects beyond the last neuron",
-    /selects inside the block/,
-    { select: (_block, _hidden, active) => void active.words.fill(0xffffffff, 0, active.rowCount * active.wordsPerRow) }
-  ],
-  [
-    "writes beyond the batch",
-    /selects inside the block/,
-    { select: (_block, _hidden, active) => void active.words.fill(1) }
-  ],
-  [
-    "writes to the hidden vectors",
-    /selects inside the block/,
-    { select: (_block, hidden) => void hidden.values.fill(0) }
-  ],
-  [
-    "looks at other rows",
-    /selects for a row what it selects for that row alone/,
-    { select: (_block, hidden, active) => active.add(hidden.rowCount - 1, 0) }
-  ]
-]
-
-for (const [why, caught, breakIt] of brokenSelectors) {
-  test(`predictorContract() notices a predictor that ${why}`, async () => {
-    const selector: NeuronSelector = { proposes: "some", confirms: false, exact: false, select: () => {}, ...breakIt }
-    const plugin = definePlugin({ ...broken, kind: "predictor", open: () => Effect.succeed(selector) })
-    const suite = (define: DefineTest) => predictorContract({ test: define, plugin, proposes: "some", backend: oracle })
     await expectNoticed(suite, caught)
   })
 }
