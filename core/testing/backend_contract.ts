@@ -20,6 +20,7 @@ import {
 } from "./backend_checks.ts"
 import { openHome, runBatch, runTokens } from "./direct_run.ts"
 import type { ErrorFigure } from "./error_figures.ts"
+import { checkUnknownOption } from "./option_check.ts"
 import type { TinyFamily } from "./tiny_families.ts"
 import { openTinyModel, type TinyModel } from "./tiny_model.ts"
 
@@ -100,6 +101,9 @@ export const backendContract = (given: BackendUnderTest): void => {
   )
   define("leaves what it is lent as it is, and answers in the sizes that are asked for", gated, (pair) =>
     checkBorrowedBuffers(pair)
+  )
+  given.test(`${given.plugin.name} refuses an option that it does not have`, () =>
+    Effect.runPromise(checkUnknownOption(given.plugin, given.options ?? {}))
   )
   define("leaves nothing behind when it is opened and closed many times", gated, ({ model }) =>
     checkDeviceLeak(model, openAlone(given, model))

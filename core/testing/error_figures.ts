@@ -21,7 +21,7 @@ export const largestErrors = (): {
       const key = `${figure.operation} · ${figure.type}`
       const known = largest.get(key)
       // A NaN is larger than anything.
-      if (known === undefined || !(figure.error <= known.error)) largest.set(key, figure)
+      if (known === undefined || Number.isNaN(figure.error) || figure.error > known.error) largest.set(key, figure)
     },
     figures: () => [...largest.values()]
   }

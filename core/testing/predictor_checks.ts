@@ -4,7 +4,6 @@ import type { HiddenRows } from "../batch.ts"
 import { NeuronSet } from "../neuron_set.ts"
 import { checkSelectorCalls } from "../plugin_host/check_calls.ts"
 import { guardSelector } from "../plugin_host/guard.ts"
-import { bindPlugin } from "../plugin_host/load_plugin.ts"
 import type { NeuronSelector } from "../predictor.ts"
 import { measureAllocation } from "./allocation.ts"
 import { check } from "./assertions.ts"
@@ -202,20 +201,6 @@ export const checkLeak: PredictorCheck = Effect.fnUntraced(function* (bench) {
   const cycle = Effect.scoped(Effect.map(bench.open(), (selector) => selectInto(selector, 0, rows, active)))
   const left = describeLeak(yield* measureLeak(cycle))
   check(left === undefined, `each opening leaves ${left} behind after it was closed`)
-})
-
-const unknownOption = "an_option_that_no_plugin_has"
-
-/** A mistyped option is a mistake, not a default. */
-export const checkUnknownOption = Effect.fnUntraced(function* (
-  plugin: Parameters<typeof bindPlugin>[0],
-  options: Readonly<Record<string, unknown>>
-) {
-  const bound = yield* Effect.result(bindPlugin(plugin, { ...options, [unknownOption]: 1 }))
-  check(
-    bound._tag === "Failure",
-    `it takes ${unknownOption} = 1 and says nothing; declare its options as a Schema.Struct`
-  )
 })
 
 /** A model of other widths is served, or refused by the error that is meant for it. */

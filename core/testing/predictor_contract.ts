@@ -5,6 +5,7 @@ import type { PredictorPlugin } from "../plugin.ts"
 import { measuresAllocation } from "./allocation.ts"
 import { type DefineTest, skipping } from "./assertions.ts"
 import { measureSelector, type SelectorCost } from "./measure_selector.ts"
+import { checkUnknownOption } from "./option_check.ts"
 import { openPredictorBench, type TrainedMemory } from "./predictor_bench.ts"
 import {
   checkAllocation,
@@ -20,7 +21,6 @@ import {
   checkReopening,
   checkRowsAlone,
   checkSelector,
-  checkUnknownOption,
   type PredictorCheck
 } from "./predictor_checks.ts"
 import { checkTraining } from "./predictor_training.ts"
