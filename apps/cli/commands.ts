@@ -1,16 +1,12 @@
 // What can be typed after `powerinfer`?
 //
 // Flags are declared here; the module that does the work is imported when its command runs, so that none waits for the others.
-import { Effect, Option, Schema } from "effect"
+import { Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { exitCodeTable } from "./exit_code.ts"
 import { engineFlags, jsonFlag, modelArgument, profileFlag, samplingFlags, textArgument } from "./flags.ts"
-
-/** A command that is loaded when it runs. */
-const lazily =
-  <Input, E, R>(load: () => Promise<(input: Input) => Effect.Effect<void, E, R>>) =>
-  (input: Input): Effect.Effect<void, E, R> =>
-    Effect.flatMap(Effect.promise(load), (run) => run(input))
+import { lazily } from "./lazily.ts"
+import { pluginCommand } from "./plugin_commands.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
 
@@ -153,5 +149,5 @@ export const powerinfer = Command.make("powerinfer").pipe(
   Command.withDescription(
     `Runs large language models whose FFN neurons fire sparsely, computing only those that fire.\n\nExit codes:\n${exitCodeTable}`
   ),
-  Command.withSubcommands([generate, chat, logits, tokenize, inspect, devices, bench])
+  Command.withSubcommands([generate, chat, logits, tokenize, inspect, devices, bench, pluginCommand])
 )

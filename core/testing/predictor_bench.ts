@@ -9,6 +9,7 @@ import { NeuronSet } from "../neuron_set.ts"
 import type { PluginKinds, PredictorPlugin } from "../plugin.ts"
 import type { NeuronSelector, TrainingContext, TrainingRows } from "../predictor.ts"
 import { check } from "./assertions.ts"
+import { copyRows } from "./direct_run.ts"
 import { type FfnTruth, openFfnTruth } from "./ffn_truth.ts"
 
 /** What options are once the plugin's Schema has read them; what `train` returns. */
@@ -147,12 +148,6 @@ export const select = (
   selectInto(selector, block, copyRows(hidden), active)
   return active.words
 }
-
-export const copyRows = ({ rowCount, width, values }: HiddenRows): HiddenRows => ({
-  rowCount,
-  width,
-  values: values.slice(0, rowCount * width)
-})
 
 /** The blocks that are looked at: of a large model, not all. */
 export const blocksOf = ({ shape }: Model): ReadonlyArray<number> =>

@@ -7,8 +7,9 @@ import { guardSelector } from "../plugin_host/guard.ts"
 import type { NeuronSelector } from "../predictor.ts"
 import { measureAllocation } from "./allocation.ts"
 import { check } from "./assertions.ts"
+import { copyRows } from "./direct_run.ts"
 import { describeLeak, measureLeak } from "./held_resources.ts"
-import { blocksOf, copyRows, type PredictorBench, select, selectInto } from "./predictor_bench.ts"
+import { blocksOf, type PredictorBench, select, selectInto } from "./predictor_bench.ts"
 import { openTinyModel } from "./tiny_model.ts"
 
 /** A promise, checked on a bench. */
