@@ -14,10 +14,13 @@ export const findAnyPlugin = (
   const name = text.split(":", 1)[0]!
   const ours = pluginKinds.find((one) => Object.hasOwn(firstParty[one], name))
   if (ours !== undefined) return findPlugin(ours, text)
-  const [first, ...others] = pluginKinds.map((one) => findPlugin(one, text))
-  // A module that loads has one kind; one that does not fails for the same reason whatever it is taken for.
-  return others.reduce<Effect.Effect<PluginUse, InvalidUsage | PluginUnavailable>>(
-    (found, other) => Effect.catchTag(found, "PluginUnavailable", () => other),
-    first!
+  // A module that loads has one kind. One that does not fails whatever it is taken for: most are predictors.
+  return findPlugin("predictor", text).pipe(
+    Effect.catchTag("PluginUnavailable", (asPredictor) =>
+      findPlugin("placement", text).pipe(
+        Effect.catchTag("PluginUnavailable", () => findPlugin("backend", text)),
+        Effect.catchTag("PluginUnavailable", () => Effect.fail(asPredictor))
+      )
+    )
   )
 }

@@ -6,6 +6,7 @@ import {
   type ContractResult,
   copyRows,
   type DefineTest,
+  type ErrorFigure,
   largestErrors,
   measureSelector,
   openFfnTruth,
@@ -31,6 +32,7 @@ import {
   type PredictorPlugin
 } from "powerinfer"
 import { findPlugin } from "./find_plugin.ts"
+import { markdownTable } from "./speed_report.ts"
 
 /** A number to report. */
 export interface Figure {
@@ -45,6 +47,8 @@ export interface Figure {
 export interface Findings {
   readonly report: ContractReport
   readonly figures: ReadonlyArray<Figure>
+  /** The same figures as people read them; empty if there are none. */
+  readonly text: string
 }
 
 type OnResult = (result: ContractResult) => void
@@ -60,7 +64,7 @@ export const checkPlacement = Effect.fnUntraced(function* (
   onResult: OnResult
 ) {
   const report = yield* runSuite((test) => placementContract({ test, plugin, options }), onResult)
-  const findings: Findings = { report, figures: [] }
+  const findings: Findings = { report, figures: [], text: "" }
   return findings
 })
 
@@ -79,9 +83,25 @@ export const checkBackend = Effect.fnUntraced(function* (plugin: BackendPlugin, 
     unit: "standard deviations",
     limit
   }))
-  const findings: Findings = { report, figures }
+  const findings: Findings = { report, figures, text: errorTable(errors.figures()) }
   return findings
 })
+
+/** An operation a row, a type a column. */
+const errorTable = (figures: ReadonlyArray<ErrorFigure>): string => {
+  const types = [...new Set(figures.map(({ type }) => type))]
+  const operations = [...new Set(figures.map(({ operation }) => operation))]
+  const cell = (of: ErrorFigure | undefined): string => of?.error.toExponential(1) ?? ""
+  const row = (operation: string) => [
+    operation,
+    ...types.map((type) => cell(figures.find((one) => one.operation === operation && one.type === type)))
+  ]
+  const limits = types.map((type) => String(figures.find((one) => one.type === type)!.limit))
+  return [
+    "Largest errors against the oracle, in standard deviations of what it says:",
+    markdownTable([["operation", ...types], ...operations.map(row), ["allowed", ...limits]])
+  ].join("\n")
+}
 
 /** On tiny models, and measured on `path` if it is given: with the model's own hidden vectors, which the cpu backend makes. */
 export const checkPredictor = Effect.fnUntraced(function* (
@@ -105,7 +125,9 @@ export const checkPredictor = Effect.fnUntraced(function* (
     onResult
   )
   if (model !== undefined) costs.push(yield* measureOnModel(plugin, options, model, basename(path!)))
-  const findings: Findings = { report, figures: costs.flatMap(selectFigures) }
+  const figures = costs.flatMap(selectFigures)
+  const text = figures.map(({ name, value, unit }) => `${name}: ${Number(value.toPrecision(3))} ${unit}`).join("\n")
+  const findings: Findings = { report, figures, text }
   return findings
 })
 

@@ -51,6 +51,7 @@ const warmUp = (run: () => void, callCountMax: number): number => {
 /** The part of `bun:jsc` that is used here. */
 interface JscModule {
   readonly fullGC: () => number
+  readonly gcAndSweep: () => number
   /** Of what was alive at the last collection: it changes when there is another. */
   readonly heapSize: () => number
   readonly heapStats: () => {
@@ -72,11 +73,7 @@ const jscHeap = (jsc: JscModule): Heap => {
     for (let call = 0; call < callCount; call++) run()
     const collected = jsc.heapSize() !== size
     const after = jsc.heapStats()
-    return {
-      collected,
-      objects: countObjects(after) - countObjects(before),
-      bytes: after.heapCapacity - before.heapCapacity
-    }
+    return { collected, objects: countObjects(after) - countObjects(before) }
   }
   const windows = (run: () => void, callCount: number) =>
     Array.from({ length: windowCount }, () => window(run, callCount))
@@ -95,7 +92,7 @@ const jscHeap = (jsc: JscModule): Heap => {
     const objects = least(measured.map((one) => one.objects)) - ownObjects
     if (objects <= noise) return noise === 0 ? { objects: 1, bytes: leastObjectBytes } : { objects: 0, bytes: 0 }
     const perCall = objects / callCount
-    return { objects: perCall, bytes: Math.max(leastObjectBytes * perCall, heapGrowth(window, run, callCount)) }
+    return { objects: perCall, bytes: Math.max(leastObjectBytes * perCall, heapGrowth(jsc, run, callCount)) }
   }
   return { measure }
 }
@@ -113,17 +110,21 @@ const countObjects = ({ objectTypeCounts }: ReturnType<JscModule["heapStats"]>):
   return count
 }
 
-/** Bytes a call by how the heap grows, block by block: over more calls, as long as nothing is collected. */
-const heapGrowth = (
-  window: (run: () => void, callCount: number) => { readonly collected: boolean; readonly bytes: number },
-  run: () => void,
-  callCountMin: number
-): number => {
+const growthSections = 6
+
+/** Bytes a call by how the heap grows, block by block, once the room in blocks that it has is used up; 0 where it never is. */
+const heapGrowth = (jsc: JscModule, run: () => void, callCount: number): number => {
+  // Swept as well, so that blocks nobody lives in are given back and do not hide what comes.
+  jsc.gcAndSweep()
+  const size = jsc.heapSize()
+  let capacity = jsc.heapStats().heapCapacity
   let perCall = 0
-  for (let callCount = callCountMin; callCount <= 8 * callCountMin; callCount *= 2) {
-    const { bytes, collected } = window(run, callCount)
-    if (collected) break
-    perCall = bytes / callCount
+  for (let section = 0; section < growthSections; section++) {
+    for (let call = 0; call < 4 * callCount; call++) run()
+    const grown = jsc.heapStats().heapCapacity
+    if (jsc.heapSize() !== size) break
+    perCall = Math.max(perCall, (grown - capacity) / (4 * callCount))
+    capacity = grown
   }
   return perCall
 }
@@ -134,16 +135,27 @@ const v8Noise = 8
 /** V8 says to the byte how much of its heap is in use; a collection in a window makes that window useless. */
 const v8Heap: Heap = {
   measure: (run) => {
-    const callCount = warmUp(run, 500)
-    const growths = Array.from({ length: 2 * windowCount + 1 }, () => {
-      const before = process.memoryUsage().heapUsed
-      for (let call = 0; call < callCount; call++) run()
-      return (process.memoryUsage().heapUsed - before) / callCount
-    }).sort((a, b) => a - b)
-    // Half of the windows of who allocates much see a collection.
-    const bytes = growths[Math.floor(0.75 * growths.length)]!
-    return { bytes: bytes < v8Noise ? 0 : bytes }
+    const most = warmUp(run, 500)
+    const whole = v8Growth(run, most)
+    if (whole.typical / most < v8Noise && !whole.collected) return { bytes: 0 }
+    // Somebody allocates. The fewer calls, the fewer of their bytes have been collected when they are counted.
+    const own = v8Growth(() => {}, 0).typical
+    let bytes = v8Noise
+    for (let callCount = most; callCount >= 1; callCount >>= 2) {
+      bytes = Math.max(bytes, (v8Growth(run, callCount).typical - own) / callCount)
+    }
+    return { bytes }
   }
+}
+
+/** The upper quartile of what windows of calls add, and whether the heap shrank in so many that it is no chance. */
+const v8Growth = (run: () => void, callCount: number) => {
+  const growths = Array.from({ length: 2 * windowCount + 1 }, () => {
+    const before = process.memoryUsage().heapUsed
+    for (let call = 0; call < callCount; call++) run()
+    return process.memoryUsage().heapUsed - before
+  }).sort((a, b) => a - b)
+  return { typical: growths[Math.floor(0.75 * growths.length)]!, collected: growths[windowCount >> 1]! < 0 }
 }
 
 const least = (values: ReadonlyArray<number>): number => Math.min(...values)

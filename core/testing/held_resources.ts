@@ -16,14 +16,15 @@ interface HeldResources {
 /** What every cycle has left behind, where it is more than what a runtime keeps for itself. Empty: nothing. */
 export type Leak = { readonly [Resource in keyof HeldResources]?: number }
 
-const roundCount = 4
+/** A leak grows in all of them. */
+const roundsMax = 10
 /** Of one round: a slow cycle is repeated less often. */
 const roundMs = 250
 const cyclesMax = 200
 
 /** A round grows by less than this through what the runtime keeps: compiled code, an allocator's reserve. */
 const noise = (cycleCount: number): { readonly [Resource in keyof HeldResources]: number } => ({
-  heap: 4096 + 32 * cycleCount,
+  heap: 2 ** 16 + 64 * cycleCount,
   resident: 2 ** 20,
   virtual: 2 ** 26,
   files: 0
@@ -32,7 +33,7 @@ const noise = (cycleCount: number): { readonly [Resource in keyof HeldResources]
 /**
  * Runs `cycle` many times and says what each has left behind.
  *
- * - method  the least growth of four rounds, so that what is kept once (a cache that fills, code that is compiled) is no leak
+ * - method  round after round of cycles, until one leaves nothing behind: what is kept once (a cache that fills, code that is compiled) is no leak
  */
 export const measureLeak = Effect.fnUntraced(function* <E, R>(cycle: Effect.Effect<void, E, R>) {
   const start = performance.now()
@@ -45,20 +46,26 @@ export const measureLeak = Effect.fnUntraced(function* <E, R>(cycle: Effect.Effe
   const cycleCount = Math.max(4, Math.min(cyclesMax, Math.floor(roundMs / cycleMs)))
 
   const growths: Array<HeldResources> = []
-  for (let round = 0; round < roundCount; round++) {
+  let leak: Leak = {}
+  do {
     const before = readHeld()
     for (let count = 0; count < cycleCount; count++) yield* cycle
     growths.push(difference(readHeld(), before))
-  }
-  const leak: { -readonly [Resource in keyof Leak]: number } = {}
-  for (const [resource, tolerated] of Object.entries(noise(cycleCount)) as ReadonlyArray<
-    [keyof HeldResources, number]
-  >) {
-    const least = Math.min(...growths.map((growth) => growth[resource] ?? 0))
-    if (least > tolerated) leak[resource] = least / cycleCount
-  }
+    leak = leastGrowth(growths, cycleCount)
+  } while (growths.length < roundsMax && Object.keys(leak).length > 0)
   return leak
 })
+
+/** What every round has left behind, by cycle. */
+const leastGrowth = (growths: ReadonlyArray<HeldResources>, cycleCount: number): Leak => {
+  const leak: { -readonly [Resource in keyof Leak]: number } = {}
+  const tolerated = noise(cycleCount)
+  for (const resource of ["heap", "resident", "virtual", "files"] as const) {
+    const least = Math.min(...growths.map((growth) => growth[resource] ?? 0))
+    if (least > tolerated[resource]) leak[resource] = least / cycleCount
+  }
+  return leak
+}
 
 /** "1200 bytes of live objects and 1 open file"; undefined if nothing was left behind. */
 export const describeLeak = ({ heap, resident, virtual, files }: Leak): string | undefined => {

@@ -1,13 +1,13 @@
 // powerinfer plugin check: does this plugin keep its contract, and what does it cost?
 import { Effect } from "effect"
 import { importPlugin, type Plugin, type PluginKind, type PluginUse } from "powerinfer"
-import type { ContractReport, ContractResult } from "@powerinfer/core/testing"
+import type { ContractResult } from "@powerinfer/core/testing"
 import { exitCodeOf } from "../exit_code.ts"
 import { findAnyPlugin } from "../find_any_plugin.ts"
 import { InvalidUsage } from "../invalid_usage.ts"
 import { print, printJson, printLine } from "../output.ts"
 import { PluginCheckFailed } from "../plugin_check_failed.ts"
-import { checkBackend, checkPlacement, checkPredictor, type Figure } from "../plugin_suites.ts"
+import { checkBackend, checkPlacement, checkPredictor, type Findings } from "../plugin_suites.ts"
 
 export interface PluginCheckInput {
   /** NAME or NAME:OPTIONS. */
@@ -24,12 +24,13 @@ export const pluginCheck = Effect.fnUntraced(function* (input: PluginCheckInput)
     return yield* new InvalidUsage({ reason: `--model is for predictors, ${use.name} is a ${use.kind}` })
   }
   const onResult = input.json ? () => {} : (result: ContractResult) => printLine(resultText(result))
-  const { report, figures } = yield* checkKind(use, input.model, onResult)
+  const findings = yield* checkKind(use, input.model, onResult)
+  const { report } = findings
   const failed = report.filter(({ passed, skipped }) => !passed && !skipped).length
   const failure = new PluginCheckFailed({ kind: use.kind, name: use.name, failed, count: report.length })
   yield* input.json
-    ? printJson(checkJson(use, report, figures, failed > 0 ? failure : undefined))
-    : print(figuresText(report, figures))
+    ? printJson(checkJson(use, findings, failed > 0 ? failure : undefined))
+    : print(summaryText(findings))
   if (failed > 0) return yield* failure
 })
 
@@ -55,20 +56,18 @@ const resultText = ({ name, passed, skipped, error }: ContractResult): string =>
   return passed ? `✓ ${name}` : `✗ ${name}\n    ${error?.message}`
 }
 
-const figuresText = (report: ContractReport, figures: ReadonlyArray<Figure>): string => {
+const summaryText = ({ report, text }: Findings): string => {
   const passed = report.filter((result) => result.passed).length
+  const skipped = report.filter((result) => result.skipped).length
   const seconds = report.reduce((sum, result) => sum + result.seconds, 0)
-  const lines = figures.map(({ name, value, unit, limit }) => {
-    const bound = limit === undefined ? "" : ` (at most ${limit})`
-    return `${name}: ${Number(value.toPrecision(3))} ${unit}${bound}`
-  })
-  return [...lines, `${passed} of ${report.length} checks passed in ${seconds.toFixed(1)} s`, ""].join("\n")
+  const rest = skipped > 0 ? `, ${skipped} not measurable here` : ""
+  const lines = text === "" ? [] : ["", text, ""]
+  return [...lines, `${passed} of ${report.length} checks passed in ${seconds.toFixed(1)} s${rest}`, ""].join("\n")
 }
 
 const checkJson = (
   { kind, name, options }: PluginUse,
-  report: ContractReport,
-  figures: ReadonlyArray<Figure>,
+  { report, figures }: Findings,
   failure: PluginCheckFailed | undefined
 ) => ({
   plugin: { kind, name, options },
