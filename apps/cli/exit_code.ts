@@ -3,6 +3,7 @@ import type { CliError } from "effect/cli"
 import type { BandwidthUnknown, EngineError, TokenOutsideVocabulary, FileUnwritable, TokenizerError } from "powerinfer"
 import type { InvalidUsage } from "./invalid_usage.ts"
 import type { OutputClosed, OutputFailed } from "./output.ts"
+import type { PluginCheckFailed } from "./plugin_check_failed.ts"
 import type { InputFailed, InvalidText } from "./text_input.ts"
 
 /** What a code means. 130, 143 and 129: ended by SIGINT (Ctrl-C), SIGTERM, SIGHUP. */
@@ -38,6 +39,7 @@ export type CommandError =
   | InputFailed
   | OutputClosed
   | OutputFailed
+  | PluginCheckFailed
   | CliError.CliError
 
 /** By tag. A new error without a code does not compile. */
@@ -103,6 +105,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   PluginUnavailable: 8,
   PluginIncompatible: 8,
   PluginFault: 8,
+  PluginCheckFailed: 8,
   PredictorFailure: 8,
   PlacementImpossible: 8,
   PredictorMismatch: 8,

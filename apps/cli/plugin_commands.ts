@@ -5,15 +5,23 @@ import { flagKinds } from "./argument_scan.ts"
 import { jsonFlag } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 
+const kindFlag = Flag.Literals("kind", flagKinds).pipe(
+  Flag.withDescription("Where plugins of several kinds have the name"),
+  Flag.optional,
+  Flag.map(Option.getOrUndefined)
+)
+
+const list = Command.make(
+  "list",
+  { json: jsonFlag },
+  lazily(async () => (await import("./commands/plugin_list.ts")).pluginList)
+).pipe(Command.withDescription("Show the plugins that can be named here, without running any of them"))
+
 const inspect = Command.make(
   "inspect",
   {
-    name: Argument.String("NAME").pipe(Argument.withDescription("One of ours, a path or a package")),
-    kind: Flag.Literals("kind", flagKinds).pipe(
-      Flag.withDescription("Where plugins of several kinds have the name"),
-      Flag.optional,
-      Flag.map(Option.getOrUndefined)
-    ),
+    name: Argument.String("NAME").pipe(Argument.withDescription("A name of plugin list, a path or a package")),
+    kind: kindFlag,
     json: jsonFlag
   },
   lazily(async () => (await import("./commands/plugin_inspect.ts")).pluginInspect)
@@ -25,14 +33,35 @@ const inspect = Command.make(
   ])
 )
 
-const list = Command.make(
-  "list",
-  { json: jsonFlag },
-  lazily(async () => (await import("./commands/plugin_list.ts")).pluginList)
-).pipe(Command.withDescription("Show the plugins that can be named here, without running any of them"))
+const check = Command.make(
+  "check",
+  {
+    name: Argument.String("NAME[:OPTIONS]").pipe(
+      Argument.withDescription("A name of plugin list (oracle_top_k:share=0.1), a path or a package")
+    ),
+    kind: kindFlag,
+    model: Flag.String("model").pipe(
+      Flag.withMetavar("MODEL"),
+      Flag.withDescription(
+        "Measure a predictor on this GGUF file, on hidden vectors of its own; one that refuses the tiny models of the suite, and cannot be trained on them, is also checked on it"
+      ),
+      Flag.optional,
+      Flag.map(Option.getOrUndefined)
+    ),
+    json: jsonFlag
+  },
+  lazily(async () => (await import("./commands/plugin_check.ts")).pluginCheck)
+).pipe(
+  Command.withDescription(
+    "Run the contract suite of its kind on a plugin, and measure what it costs: a line a check, as they finish"
+  ),
+  Command.withExamples([
+    { command: "powerinfer plugin check ./my_predictor.ts --model model.gguf", description: "While writing one" }
+  ])
+)
 
 /** Everything about plugins themselves. */
 export const pluginCommand = Command.make("plugin").pipe(
-  Command.withDescription("List plugins, look into them"),
-  Command.withSubcommands([list, inspect])
+  Command.withDescription("List plugins, look into them, check them"),
+  Command.withSubcommands([list, inspect, check])
 )

@@ -1,5 +1,5 @@
 // How does the name of a plugin become something that opens? Its module is imported, and everything that it says about itself is checked.
-import { Effect, Schema, type Scope } from "effect"
+import { Effect, Schema, SchemaAST, type Scope } from "effect"
 import type { BackendFailure } from "../backend.ts"
 import type { NativeLibraryError } from "../native/library.ts"
 import { loadPluginLibrary } from "../native/plugin_library.ts"
@@ -69,10 +69,15 @@ export const importPlugin = Effect.fnUntraced(function* <Kind extends PluginKind
 export const decodeOptions = (
   { kind, name, options: schema }: Plugin,
   options: Readonly<Record<string, unknown>>
-): Effect.Effect<unknown, PluginUnavailable> =>
-  Schema.decodeUnknownEffect(schema)(options, { onExcessProperty: "error" }).pipe(
-    Effect.mapError(({ message }) => new PluginUnavailable({ kind, name, reason: `its options are wrong: ${message}` }))
+): Effect.Effect<unknown, PluginUnavailable> => {
+  const unavailable = (reason: string) => new PluginUnavailable({ kind, name, reason })
+  const [stray] = Object.keys(options)
+  if (stray !== undefined && hasNoOptions(schema))
+    return Effect.fail(unavailable(`it has no options, ${stray} was given`))
+  return Schema.decodeUnknownEffect(schema)(options, { onExcessProperty: "error" }).pipe(
+    Effect.mapError(({ message }) => unavailable(`its options are wrong: ${message}`))
   )
+}
 
 /** The plugin with its options decoded. Fails with `PluginUnavailable` if they are wrong. */
 export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
@@ -85,6 +90,10 @@ export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   const loaded: unknown = { plugin, open: (context: PluginKinds[Kind]["context"]) => open(decoded, context), facts }
   return loaded as LoadedPlugin<Kind>
 })
+
+/** A struct of no fields, which Effect takes for any object. */
+const hasNoOptions = ({ ast }: Schema.Top): boolean =>
+  SchemaAST.isObjects(ast) && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
 
 /** What a module must have for us to know what it is: the rest is its own business until it is called. */
 const checkPlugin = (exported: unknown): Effect.Effect<Plugin, string> => {

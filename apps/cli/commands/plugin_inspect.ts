@@ -1,6 +1,6 @@
 // powerinfer plugin inspect: what is a plugin, does it fit, and what can be chosen about it?
 import { existsSync } from "node:fs"
-import { Effect, Result } from "effect"
+import { Effect } from "effect"
 import {
   engineVersion,
   importPlugin,
@@ -8,13 +8,9 @@ import {
   optionFields,
   outdatedSide,
   type Plugin,
-  type PluginIncompatible,
-  type PluginKind,
-  PluginUnavailable
+  type PluginKind
 } from "powerinfer"
-import { flagKinds } from "../argument_scan.ts"
-import { findPlugin } from "../find_plugin.ts"
-import { InvalidUsage } from "../invalid_usage.ts"
+import { findAnyPlugin } from "../find_any_plugin.ts"
 import { modulePath, packageOf } from "../module_package.ts"
 import { plainValue, showValue } from "../option_text.ts"
 import { print, printJson } from "../output.ts"
@@ -29,42 +25,10 @@ export interface PluginInspectInput {
 /** Prints what the plugin says of itself; a plugin that does not fit this engine is shown too, and said not to. */
 export const pluginInspect = Effect.fnUntraced(function* ({ name, kind, json }: PluginInspectInput) {
   // An engine that is too old or too new is no reason not to look.
-  const use = kind === undefined ? yield* findAnyKind(name) : yield* findPlugin(kind, name, { anyEngine: true })
+  const use = yield* findAnyPlugin(name, kind, { anyEngine: true })
   const about = describePlugin(yield* importPlugin(use.kind, use.name, use.module, { anyEngine: true }))
   yield* json ? printJson(about) : print(inspectionText(about))
 })
-
-/** The plugin of that name, of whichever kind. */
-const findAnyKind = Effect.fnUntraced(function* (name: string) {
-  const tried = yield* Effect.forEach(flagKinds, (kind) =>
-    Effect.result(findPlugin<PluginKind>(kind, name, { anyEngine: true }))
-  )
-  const [found, ...others] = tried.filter(Result.isSuccess).map(({ success }) => success)
-  if (found === undefined)
-    return yield* nobodyCalled(
-      name,
-      tried.filter(Result.isFailure).map(({ failure }) => failure)
-    )
-  if (others.length > 0) {
-    const kinds = [found, ...others].map(({ kind }) => kind)
-    return yield* new InvalidUsage({
-      reason: `${name} is the name of a ${kinds.join(" and of a ")}; add --kind ${kinds.join(" or --kind ")}`
-    })
-  }
-  return found
-})
-
-/** One answer for all kinds: what is wrong with the name, without the advice of one of them. */
-const nobodyCalled = (name: string, failures: ReadonlyArray<PluginUnavailable | PluginIncompatible | InvalidUsage>) => {
-  const [first] = failures
-  if (first?._tag !== "PluginUnavailable") return first ?? new InvalidUsage({ reason: `${name} names no plugin` })
-  const reason = first.reason.split("; ")[0]
-  return new PluginUnavailable({
-    kind: "plugin",
-    name,
-    reason: `${reason}; name a plugin of ours, the path of a module or an installed package`
-  })
-}
 
 /** The keys of `plugin inspect --json`. */
 const describePlugin = (plugin: Plugin) => {

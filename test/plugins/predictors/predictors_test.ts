@@ -1,6 +1,5 @@
 // Goal: our predictors keep the contract that third parties' must keep, and each keeps its own promise.
 import { describe, expect, test } from "bun:test"
-import backend from "@powerinfer/backend-reference"
 import { loadPlugin, type PredictorContext, type PredictorPlugin, type PluginUse } from "@powerinfer/core"
 import { predictorContract } from "@powerinfer/core/testing"
 import everyNeuronPlugin, { everyNeuron } from "@powerinfer/predictor-every-neuron"
@@ -9,12 +8,10 @@ import oracleTopKPlugin, { oracleTopK } from "@powerinfer/predictor-oracle-top-k
 import { Effect } from "effect"
 
 describe("contract", () => {
-  predictorContract({ test, plugin: everyNeuronPlugin, proposes: "every", backend })
-  predictorContract({ test, plugin: exactGatePlugin, proposes: "every", backend })
+  predictorContract({ test, plugin: everyNeuronPlugin })
+  predictorContract({ test, plugin: exactGatePlugin })
   for (const options of [{}, { k: 1 }, { share: 1 }]) {
-    describe(JSON.stringify(options), () =>
-      predictorContract({ test, plugin: oracleTopKPlugin, options, proposes: "some", backend })
-    )
+    describe(JSON.stringify(options), () => predictorContract({ test, plugin: oracleTopKPlugin, options }))
   }
 })
 
