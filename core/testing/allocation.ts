@@ -25,7 +25,7 @@ export const measuresAllocation = (): boolean => findHeap() !== undefined
  */
 export const measureAllocation = (run: () => void): Allocation | undefined => findHeap()?.measure(run)
 
-const windowCount = 7
+const windowCount = 5
 /** A slow function is measured by fewer calls. */
 const windowMs = 30
 
@@ -75,12 +75,12 @@ const jscHeap = (jsc: JscModule): Heap => {
     const after = jsc.heapStats()
     return { collected, objects: countObjects(after) - countObjects(before) }
   }
-  const windows = (run: () => void, callCount: number) =>
-    Array.from({ length: windowCount }, () => window(run, callCount))
+  const windows = (run: () => void, callCount: number, length = windowCount) =>
+    Array.from({ length }, () => window(run, callCount))
 
   const measure = (run: () => void): Allocation => {
     let callCount = warmUp(run, 2000)
-    const ownObjects = least(windows(() => {}, 0).map(({ objects }) => objects))
+    const ownObjects = least(windows(() => {}, 0, 2).map(({ objects }) => objects))
     let measured = windows(run, callCount)
     let noise = jscNoise
     // A collection hides what came before it, but nobody causes one who does not allocate.

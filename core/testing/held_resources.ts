@@ -17,7 +17,7 @@ interface HeldResources {
 export type Leak = { readonly [Resource in keyof HeldResources]?: number }
 
 /** A leak grows in all of them. */
-const roundsMax = 10
+const roundsMax = 8
 /** Of one round: a slow cycle is repeated less often. */
 const roundMs = 250
 const cyclesMax = 200

@@ -225,15 +225,20 @@ export const checkOtherShape: PredictorCheck = Effect.fnUntraced(function* (benc
   )
 })
 
-/** The token loop calls it for every block of every token. */
+/** The token loop calls it for every block of every token: blocks take turns here too. */
 export const checkAllocation: PredictorCheck = Effect.fnUntraced(function* (bench) {
   const selector = yield* bench.open()
   const active = new NeuronSet(bench.model.shape.ffnWidth, 2)
-  for (const block of blocksOf(bench.model)) {
-    const hidden = bench.truth.hidden(block, 2, 14)
-    const { objects, bytes } = measureAllocation(() => selectInto(selector, block, hidden, active))!
-    const amount =
-      objects === undefined ? `${bytes} bytes` : `${objects} objects of about ${Math.round(bytes)} bytes together`
-    check(bytes === 0, `block ${block}: a call of select allocates ${amount}; make its buffers when it opens`)
-  }
+  const blocks = blocksOf(bench.model).map((block) => ({ block, hidden: bench.truth.hidden(block, 2, 14) }))
+  let turn = 0
+  const { objects, bytes } = measureAllocation(() => {
+    const { block, hidden } = blocks[turn]!
+    turn = (turn + 1) % blocks.length
+    selectInto(selector, block, hidden, active)
+  })!
+  const amount =
+    objects === undefined
+      ? `${Math.round(bytes)} bytes`
+      : `${objects} objects of about ${Math.round(bytes)} bytes together`
+  check(bytes === 0, `a call of select allocates ${amount}; make its buffers when it opens`)
 })

@@ -1,9 +1,7 @@
 // Goal: what a Schema of options accepts and what its fields say are the same thing, for any Schema that a stranger may write.
 // Method: fields of many declarations beside what they must be; then every example that a field's kind promises is decoded by the Schema itself.
 import { describe, expect, test } from "bun:test"
-import backendCpu from "@powerinfer/backend-cpu"
 import { type OptionField, optionFields } from "@powerinfer/core"
-import predictorOracleTopK from "@powerinfer/predictor-oracle-top-k"
 import { Effect, Exit, Schema } from "effect"
 
 /** What `enum` compiles to. */
@@ -109,23 +107,6 @@ describe("optionFields()", () => {
       expect(fieldsOf(schema)).toEqual([])
     })
   }
-
-  test("tells what our own plugins declare, each with a description", () => {
-    const cpu = optionFields(backendCpu.options)
-    expect(cpu.map(({ key, kind, default: value }) => [key, kind, value])).toEqual([
-      ["threads", "integer", 0],
-      ["isa", "choice", "auto"],
-      ["weights", "choice", "resident"],
-      ["repack", "boolean", true],
-      ["memoryLimitBytes", "number", undefined]
-    ])
-    const oracle = optionFields(predictorOracleTopK.options)
-    expect(oracle.map(({ key, kind, required }) => [key, kind, required])).toEqual([
-      ["k", "integer", false],
-      ["share", "number", false]
-    ])
-    for (const field of [...cpu, ...oracle]) expect(field.description).toBeString()
-  })
 })
 
 /** What may be written for a field; of texts and JSON only the Schema knows. */

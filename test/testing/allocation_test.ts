@@ -62,6 +62,7 @@ test("measureSelector() says that a selector which proposes every neuron costs n
   const model = { shape: { blockCount: 2, ffnWidth: 8 } } as Parameters<typeof measureSelector>[0]["model"]
   expect(measureSelector({ selector, model, rows: never })).toEqual({
     nanosecondsPerCall: 0,
+    nanosecondsAtBest: 0,
     nanosecondsByBlock: [0, 0],
     bytesPerCall: 0,
     neuronsPerRow: 8

@@ -166,7 +166,7 @@ for (const [why, caught, reason, breakIt] of brokenDevices) {
     })
     const suite = (define: DefineTest) => backendContract({ test: define, plugin, oracle, types: ["F32"] })
     await expectNoticed(suite, caught, reason)
-  })
+  }, 30_000)
 }
 
 test("backendContract() finds no fault with the reference backend, and reports the errors of each operation", async () => {
@@ -303,5 +303,5 @@ for (const [why, caught, reason, open] of brokenPlacements) {
   test(`placementContract() notices a policy that ${why}`, async () => {
     const plugin = definePlugin({ ...broken, kind: "placement", open })
     await expectNoticed((define) => placementContract({ test: define, plugin }), caught, reason)
-  })
+  }, 30_000)
 }

@@ -185,7 +185,7 @@ const kept: { last?: unknown } = {}
 
 describe("predictorContract() notices a predictor that", () => {
   for (const [why, caught, reason, changes] of brokenSelectors) {
-    test(why, () => expectNoticed(suite(plugin(() => Effect.sync(() => replaced(changes())))), caught, reason))
+    test(why, () => expectNoticed(suite(plugin(() => Effect.sync(() => replaced(changes())))), caught, reason), 30_000)
   }
 })
 

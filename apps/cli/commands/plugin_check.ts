@@ -1,6 +1,6 @@
 // powerinfer plugin check: does this plugin keep its contract, and what does it cost?
 import { Effect } from "effect"
-import { importPlugin, type Plugin, type PluginKind, type PluginUse } from "powerinfer"
+import { bindPlugin, importPlugin, type Plugin, type PluginKind, type PluginUse } from "powerinfer"
 import type { ContractResult } from "@powerinfer/core/testing"
 import { exitCodeOf } from "../exit_code.ts"
 import { findAnyPlugin } from "../find_any_plugin.ts"
@@ -41,6 +41,8 @@ const checkKind = Effect.fnUntraced(function* (
   onResult: (result: ContractResult) => void
 ) {
   const plugin: Plugin = yield* importPlugin(kind, name, module)
+  // Once before any check: with wrong options all of them would fail.
+  yield* bindPlugin(plugin, options)
   switch (plugin.kind) {
     case "predictor":
       return yield* checkPredictor(plugin, options, model, onResult)

@@ -2,8 +2,8 @@
 // Method: the contract suite with the reference backend as the oracle.
 import { test } from "bun:test"
 import backendCpu from "@powerinfer/backend-cpu"
-import oracle from "@powerinfer/backend-reference"
 import { backendContract, toleratingCodes } from "@powerinfer/core/testing"
+import { oracle } from "../../../support/plans.ts"
 import { onEachIsa } from "./each_isa.ts"
 
 // Errors that the tolerance of codes leaves room for are the subject of isa_test.ts.
