@@ -100,7 +100,7 @@ interface PluginsByKind<Options, Encoded> {
  * - `version`  of the plugin, as in its package.json
  * - `engine`   the versions of @powerinfer/core that it is written for: "^0.1.0"
  * - `module`   `import.meta.url`: the engine's worker imports it again
- * - `options`  a Schema: the flags of the command line, the keys of a configuration file, and their validation
+ * - `options`  a Schema: the flags of the command line, the keys of a settings file, and their validation; a `description` annotation is their help
  * - `open`     checks everything once and returns a plain, synchronous object; what it acquires is freed with the scope
  * - `kernels`  its native code, checked before `open` is called
  */
@@ -117,6 +117,8 @@ export interface PluginUse<Kind extends PluginKind = PluginKind> {
   readonly name: string
   readonly module: string
   readonly options: Readonly<Record<string, unknown>>
+  /** Who gave an option, for reports: "--threads", the name of a file. */
+  readonly optionsFrom?: Readonly<Record<string, string>>
 }
 
 /**

@@ -4,71 +4,86 @@
 import { Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { exitCodeTable } from "./exit_code.ts"
-import { engineFlags, jsonFlag, modelArgument, profileFlag, samplingFlags, textArgument } from "./flags.ts"
+import {
+  ctxFlag,
+  engineFlags,
+  jsonFlag,
+  kvTypeFlag,
+  modelArgument,
+  profileFlag,
+  samplingFlags,
+  textArgument
+} from "./flags.ts"
+import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
 import { pluginCommand } from "./plugin_commands.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
 
-const generate = Command.make(
-  "generate",
-  {
-    model: modelArgument,
-    prompt: textArgument("PROMPT"),
-    ...samplingFlags,
-    ...engineFlags,
-    profile: profileFlag,
-    json: jsonFlag
-  },
-  lazily(async () => (await import("./commands/generate.ts")).generate)
-).pipe(
-  Command.withDescription(
-    "Continue a prompt: text on standard output as it comes, a line of figures on standard error"
-  ),
-  Command.withExamples([
-    { command: 'powerinfer generate model.gguf "Once upon a time" --max-tokens 64', description: "Continue a text" },
+/** The flags of an engine, among them those of the plugins that are known. */
+type EngineFlagConfig = ReturnType<typeof engineFlags>
+
+const generate = (engine: EngineFlagConfig) =>
+  Command.make(
+    "generate",
     {
-      command: "powerinfer generate model.gguf - --temperature 0 < prompt.txt",
-      description: "Read the prompt from a file"
-    }
-  ])
-)
-
-const chat = Command.make(
-  "chat",
-  {
-    model: modelArgument,
-    system: Flag.String("system").pipe(
-      Flag.withDescription("Instructions that precede the conversation"),
-      Flag.optional,
-      Flag.map(Option.getOrUndefined)
+      model: modelArgument,
+      prompt: textArgument("PROMPT"),
+      ...samplingFlags,
+      ...engine,
+      profile: profileFlag,
+      json: jsonFlag
+    },
+    lazily(async () => (await import("./commands/generate.ts")).generate)
+  ).pipe(
+    Command.withDescription(
+      "Continue a prompt: text on standard output as it comes, a line of figures on standard error"
     ),
-    ...samplingFlags,
-    ...engineFlags,
-    json: jsonFlag
-  },
-  lazily(async () => (await import("./commands/chat.ts")).chat)
-).pipe(
-  Command.withDescription(
-    "Talk to a model that has a chat template, a line a turn; Ctrl-C ends an answer, then the program"
+    Command.withExamples([
+      { command: 'powerinfer generate model.gguf "Once upon a time" --max-tokens 64', description: "Continue a text" },
+      {
+        command: "powerinfer generate model.gguf - --temperature 0 < prompt.txt",
+        description: "Read the prompt from a file"
+      }
+    ])
   )
-)
 
-/** How long a session is follows from what is run, and a benchmark takes several predictors. */
-const { ctx: _ctx, ...flagsButCtx } = engineFlags
-const { predictor: _predictor, ...flagsButPredictor } = flagsButCtx
+const chat = (engine: EngineFlagConfig) =>
+  Command.make(
+    "chat",
+    {
+      model: modelArgument,
+      system: Flag.String("system").pipe(
+        Flag.withDescription("Instructions that precede the conversation"),
+        Flag.optional,
+        Flag.map(Option.getOrUndefined)
+      ),
+      ...samplingFlags,
+      ...engine,
+      json: jsonFlag
+    },
+    lazily(async () => (await import("./commands/chat.ts")).chat)
+  ).pipe(
+    Command.withDescription(
+      "Talk to a model that has a chat template, a line a turn; Ctrl-C ends an answer, then the program"
+    )
+  )
 
-const logits = Command.make(
-  "logits",
-  {
-    model: modelArgument,
-    tokens: Flag.String("tokens").pipe(Flag.withMetavar("ID,ID,…"), Flag.withDescription("The token ids to run")),
-    out: Flag.String("out").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Where the logits go")),
-    ...flagsButCtx,
-    json: jsonFlag
-  },
-  lazily(async () => (await import("./commands/logits.ts")).logits)
-).pipe(Command.withDescription("Write f32[token_count][vocabulary_size], little-endian: the logits at every position"))
+/** How long a session is follows from what is run. */
+const logits = ({ ctx: _ctx, ...engine }: EngineFlagConfig) =>
+  Command.make(
+    "logits",
+    {
+      model: modelArgument,
+      tokens: Flag.String("tokens").pipe(Flag.withMetavar("ID,ID,…"), Flag.withDescription("The token ids to run")),
+      out: Flag.String("out").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Where the logits go")),
+      ...engine,
+      json: jsonFlag
+    },
+    lazily(async () => (await import("./commands/logits.ts")).logits)
+  ).pipe(
+    Command.withDescription("Write f32[token_count][vocabulary_size], little-endian: the logits at every position")
+  )
 
 const tokenize = Command.make(
   "tokenize",
@@ -89,8 +104,8 @@ const inspect = Command.make(
   {
     model: modelArgument,
     tensors: Flag.Boolean("tensors").pipe(Flag.withDescription("List every tensor"), Flag.withDefault(false)),
-    ctx: engineFlags.ctx,
-    kvType: engineFlags.kvType,
+    ctx: ctxFlag,
+    kvType: kvTypeFlag,
     json: jsonFlag
   },
   lazily(async () => (await import("./commands/inspect.ts")).inspect)
@@ -102,52 +117,66 @@ const devices = Command.make(
   lazily(async () => (await import("./commands/devices.ts")).devices)
 ).pipe(Command.withDescription("Show what this machine can run models on, and how fast it reads memory"))
 
-const bench = Command.make(
-  "bench",
-  {
-    model: modelArgument,
-    ...flagsButPredictor,
-    predictors: Flag.String("predictor").pipe(
-      Flag.withMetavar("NAME[:OPTIONS]"),
-      Flag.between(0, 16),
-      Flag.withDescription(
-        "May be repeated: measured in turns; absent: every_neuron, and exact_gate where the model can be sparse"
-      )
-    ),
-    promptTokens: Flag.Int("prompt-tokens").pipe(
-      Flag.withSchema(positive),
-      Flag.withDescription("Tokens of the prompt; absent: 128"),
-      Flag.withDefault(128)
-    ),
-    tokens: Flag.Int("tokens").pipe(
-      Flag.withSchema(positive),
-      Flag.withDescription("Tokens to decode; absent: 64"),
-      Flag.withDefault(64)
-    ),
-    repetitions: Flag.Int("repetitions").pipe(
-      Flag.withSchema(positive),
-      Flag.withDescription("Timed passes, of which the medians are shown; absent: 5"),
-      Flag.withDefault(5)
-    ),
-    seed: Flag.Int("seed").pipe(
-      Flag.withSchema(Schema.Int.check(Schema.isUint32())),
-      Flag.withDescription("Of the text, which the model writes itself; absent: 1"),
-      Flag.withDefault(1)
-    ),
-    profile: profileFlag,
-    json: jsonFlag
-  },
-  lazily(async () => (await import("./commands/bench.ts")).bench)
-).pipe(
-  Command.withDescription(
-    "Measure prefill and decode beside the floor: the bytes of a dense token over the memory's bandwidth"
+/** How long a session is follows from what is run, and several predictors can be measured. */
+const bench = ({ ctx: _ctx, predictor: _predictor, ...engine }: EngineFlagConfig) =>
+  Command.make(
+    "bench",
+    {
+      model: modelArgument,
+      ...engine,
+      predictors: Flag.String("predictor").pipe(
+        Flag.withMetavar("NAME[:OPTIONS]"),
+        Flag.between(0, 16),
+        Flag.withDescription(
+          "May be repeated: measured in turns; absent: every_neuron, and exact_gate where the model can be sparse; --predictor NAME --help lists its options"
+        )
+      ),
+      promptTokens: Flag.Int("prompt-tokens").pipe(
+        Flag.withSchema(positive),
+        Flag.withDescription("Tokens of the prompt; absent: 128"),
+        Flag.withDefault(128)
+      ),
+      tokens: Flag.Int("tokens").pipe(
+        Flag.withSchema(positive),
+        Flag.withDescription("Tokens to decode; absent: 64"),
+        Flag.withDefault(64)
+      ),
+      repetitions: Flag.Int("repetitions").pipe(
+        Flag.withSchema(positive),
+        Flag.withDescription("Timed passes, of which the medians are shown; absent: 5"),
+        Flag.withDefault(5)
+      ),
+      seed: Flag.Int("seed").pipe(
+        Flag.withSchema(Schema.Int.check(Schema.isUint32())),
+        Flag.withDescription("Of the text, which the model writes itself; absent: 1"),
+        Flag.withDefault(1)
+      ),
+      profile: profileFlag,
+      json: jsonFlag
+    },
+    lazily(async () => (await import("./commands/bench.ts")).bench)
+  ).pipe(
+    Command.withDescription(
+      "Measure prefill and decode beside the floor: the bytes of a dense token over the memory's bandwidth"
+    )
   )
-)
 
-/** The whole command. */
-export const powerinfer = Command.make("powerinfer").pipe(
-  Command.withDescription(
-    `Runs large language models whose FFN neurons fire sparsely, computing only those that fire.\n\nExit codes:\n${exitCodeTable}`
-  ),
-  Command.withSubcommands([generate, chat, logits, tokenize, inspect, devices, bench, pluginCommand])
-)
+/** The whole command, with the flags of the plugins that are known. */
+export const powerinfer = (known: KnownOptions) => {
+  const engine = engineFlags(known)
+  return Command.make("powerinfer").pipe(
+    Command.withDescription(
+      `Runs large language models whose FFN neurons fire sparsely, computing only those that fire.\n\nExit codes:\n${exitCodeTable}`
+    ),
+    Command.withSubcommands([
+      generate(engine),
+      chat(engine),
+      logits(engine),
+      tokenize,
+      inspect,
+      devices,
+      bench(engine),
+      pluginCommand
+    ])
+  )
+}

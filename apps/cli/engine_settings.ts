@@ -1,10 +1,10 @@
-// What does the engine get from the flags?
+// What does the engine get from the flags and the settings file?
 import { basename } from "node:path"
 import { Effect } from "effect"
-import { type EngineSettings, openEngine, type PluginUse, withDefaults } from "powerinfer"
-import { findPlugin } from "./find_plugin.ts"
+import { type EngineSettings, openEngine, withDefaults } from "powerinfer"
 import type { EngineFlags } from "./flags.ts"
-import { InvalidUsage } from "./invalid_usage.ts"
+import { pluginReport } from "./plugin_report.ts"
+import { pluginUses } from "./plugin_uses.ts"
 import { withProgress } from "./progress.ts"
 
 /** Of the commands that have it. */
@@ -12,19 +12,24 @@ interface ProfileFlag {
   readonly profile?: boolean
 }
 
-/** Turns flags into settings; what was not asked for stays open. Fails with `InvalidUsage` or `PluginUnavailable`. */
+/** Flags, then the settings file; what neither asks for stays open. Fails with `InvalidUsage`, `PluginUnavailable` or `PluginIncompatible`. */
 export const engineSettings = Effect.fnUntraced(function* (model: string, flags: EngineFlags) {
-  const backends = yield* backendsOf(flags)
+  const { file } = flags
+  const textsOf = (text: string | undefined) => (text === undefined ? [] : [text])
+  const [predictor] = yield* pluginUses("predictor", textsOf(flags.predictor), flags)
+  const [placement] = yield* pluginUses("placement", textsOf(flags.placement), flags)
+  const rowCountMax = flags.batch ?? file?.batch
+  const contextLength = flags.ctx ?? file?.ctx
+  const cacheType = flags.kvType ?? file?.kvType
+  const checkPlugins = flags.checkPlugins ?? file?.checkPlugins
   const settings: EngineSettings = {
     model,
-    backends,
-    ...(flags.predictor !== undefined && { predictor: yield* findPlugin("predictor", flags.predictor) }),
-    ...(flags.placement !== undefined && { placement: yield* findPlugin("placement", flags.placement) }),
-    ...(flags.batch !== undefined && { rowCountMax: flags.batch }),
-    session: {
-      ...(flags.ctx !== undefined && { contextLength: flags.ctx }),
-      ...(flags.kvType !== undefined && { cacheType: flags.kvType })
-    }
+    backends: yield* pluginUses("backend", flags.backend, flags),
+    ...(predictor && { predictor }),
+    ...(placement && { placement }),
+    ...(rowCountMax !== undefined && { rowCountMax }),
+    ...(checkPlugins !== undefined && { checkPlugins }),
+    session: { ...(contextLength !== undefined && { contextLength }), ...(cacheType && { cacheType }) }
   }
   return settings
 })
@@ -45,41 +50,15 @@ export const openFlaggedEngine = Effect.fnUntraced(function* (model: string, fla
   )
 })
 
-const isCpu = ({ name }: PluginUse) => name === "cpu"
-
-/** `--threads`, `--isa`, `--weights` and `--no-repack` are options of our cpu backend under names of their own; what it is given in its own list wins. */
-const backendsOf = Effect.fnUntraced(function* (flags: EngineFlags) {
-  const { threads, isa, weights, repack } = flags
-  const cpuOptions = {
-    ...(threads !== undefined && { threads }),
-    ...(isa !== undefined && { isa }),
-    ...(weights !== undefined && { weights }),
-    ...(repack !== undefined && { repack })
-  }
-  const named = flags.backend.length > 0 ? flags.backend : ["cpu"]
-  const backends = yield* Effect.forEach(named, (text) => findPlugin("backend", text))
-  if (Object.keys(cpuOptions).length > 0 && !backends.some(isCpu)) {
-    return yield* new InvalidUsage({
-      reason: "--threads, --isa, --weights and --no-repack are for the cpu backend, which --backend does not name"
-    })
-  }
-  return backends.map((backend): PluginUse<"backend"> =>
-    isCpu(backend)
-      ? { kind: "backend", name: "cpu", module: backend.module, options: { ...cpuOptions, ...backend.options } }
-      : backend
-  )
-})
-
-const plugin = ({ name, options }: PluginUse) => ({ name, options })
-
 /** What a report of a run says about how it was made. */
-export const settingsJson = (options: Effect.Success<ReturnType<typeof engineOptions>>) => {
+export const settingsJson = Effect.fnUntraced(function* (options: Effect.Success<ReturnType<typeof engineOptions>>) {
   return {
     model: options.model,
-    backends: options.backends.map(plugin),
-    predictor: plugin(options.predictor),
-    placement: plugin(options.placement),
+    backends: yield* Effect.forEach(options.backends, pluginReport),
+    predictor: yield* pluginReport(options.predictor),
+    placement: yield* pluginReport(options.placement),
     batch: options.rowCountMax,
-    kv_type: options.session?.cacheType ?? "f16"
+    kv_type: options.session?.cacheType ?? "f16",
+    check_plugins: options.checkPlugins ?? false
   }
-}
+})

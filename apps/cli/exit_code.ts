@@ -4,6 +4,7 @@ import type { BandwidthUnknown, EngineError, TokenOutsideVocabulary, FileUnwrita
 import type { PluginFolderExists } from "./commands/plugin_create.ts"
 import type { InvalidUsage } from "./invalid_usage.ts"
 import type { OutputClosed, OutputFailed } from "./output.ts"
+import type { PluginCheckFailed } from "./plugin_check_failed.ts"
 import type { InputFailed, InvalidText } from "./text_input.ts"
 
 /** What a code means. 130, 143 and 129: ended by SIGINT (Ctrl-C), SIGTERM, SIGHUP. */
@@ -40,6 +41,7 @@ export type CommandError =
   | InputFailed
   | OutputClosed
   | OutputFailed
+  | PluginCheckFailed
   | CliError.CliError
 
 /** By tag. A new error without a code does not compile. */
@@ -106,6 +108,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   PluginUnavailable: 8,
   PluginIncompatible: 8,
   PluginFault: 8,
+  PluginCheckFailed: 8,
   PredictorFailure: 8,
   PlacementImpossible: 8,
   PredictorMismatch: 8,

@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url"
 import { Effect } from "effect"
 import { importPlugin, pickPlugin, type PluginKind, PluginUnavailable, type PluginUse } from "powerinfer"
 import { InvalidUsage } from "./invalid_usage.ts"
+import { valueOf } from "./option_text.ts"
 import { findablePlugins } from "./plugins.ts"
 
 /**
@@ -13,12 +14,17 @@ import { findablePlugins } from "./plugins.ts"
  * - `text`  NAME, NAME:key=value,key=value or NAME:{"key": value}; values are JSON where they parse as such, else text.
  *           NAME is that of a plugin of ours or of a direct dependency of the project that the command runs in (`hash_rows`), of a package
  *           (`@acme/predictor-x`), or the path of a module (`./my_predictor.ts`) that default-exports what `definePlugin` returns
- * - fails   `InvalidUsage`, `PluginUnavailable`, `PluginIncompatible`
+ * - `importing`  as for `importPlugin`
+ * - fails        `InvalidUsage`, `PluginUnavailable`, `PluginIncompatible`
  */
-export const findPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(kind: Kind, text: string) {
+export const findPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
+  kind: Kind,
+  text: string,
+  importing: { readonly anyEngine?: boolean } = {}
+) {
   const { name, options } = yield* parsePluginText(text)
   const module = yield* locatePlugin(kind, name)
-  const plugin = yield* importPlugin(kind, name, module)
+  const plugin = yield* importPlugin(kind, name, module, importing)
   // The module as it was found: a copy of it may say where it came from.
   const use: PluginUse<Kind> = { kind, name: plugin.name, module, options }
   return use
@@ -62,14 +68,6 @@ export const parsePluginText = (
     options[part.slice(0, equals)] = valueOf(part.slice(equals + 1))
   }
   return Effect.succeed({ name, options })
-}
-
-const valueOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }
 
 const unreadable = (name: string, reason: string) =>

@@ -1,14 +1,15 @@
 // Which flags do several commands share?
-import { Option, Schema } from "effect"
+import { Option } from "effect"
 import { Argument, Flag } from "effect/cli"
-import type { CacheType } from "powerinfer"
-import { firstPartyNames } from "./plugins.ts"
+import type { CacheType, PluginKind } from "powerinfer"
+import { batchRows, cacheTypes, contextTokens, count } from "./flag_values.ts"
+import { defaultSettingsFile, type KnownOptions } from "./known_options.ts"
+import { type GivenOptions, optionFlags } from "./option_flags.ts"
+import type { SettingsFile } from "./settings_file.ts"
 
 /** A flag that may be left out: undefined then. */
 const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.optional(flag).pipe(Flag.map(Option.getOrUndefined))
-
-const count = (minimum: number, maximum = 2 ** 31 - 1) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 export const modelArgument = Argument.String("MODEL").pipe(
   Argument.withDescription("A GGUF file; of a split model, any part")
@@ -27,28 +28,26 @@ export const profileFlag = Flag.Boolean("profile").pipe(
   Flag.withDefault(false)
 )
 
-/** How the model is run. Absent flags leave the choice to the engine. */
-export const engineFlags = {
-  threads: optional(
-    Flag.Int("threads").pipe(
-      Flag.withSchema(count(0, 1024)),
-      Flag.withDescription("Threads of the cpu backend; 0 or absent: one a core")
-    )
-  ),
-  ctx: optional(
-    Flag.Int("ctx").pipe(
-      Flag.withSchema(count(1)),
-      Flag.withDescription("Tokens a session holds, prompt and answer together; absent: what the model was made for")
-    )
-  ),
-  kvType: optional(
-    Flag.Literals("kv-type", ["f16", "f32", "q8_0"] satisfies ReadonlyArray<CacheType>).pipe(
-      Flag.withDescription("Precision of the KV cache; q8_0 takes half of f16's memory; absent: f16")
-    )
-  ),
+export const ctxFlag = optional(
+  Flag.Int("ctx").pipe(
+    Flag.withSchema(contextTokens),
+    Flag.withDescription("Tokens a session holds, prompt and answer together; absent: what the model was made for")
+  )
+)
+
+export const kvTypeFlag = optional(
+  Flag.Literals("kv-type", cacheTypes).pipe(
+    Flag.withDescription("Precision of the KV cache; q8_0 takes half of f16's memory; absent: f16")
+  )
+)
+
+/** How the model is run, with a flag for each option of the plugins that are known. Absent flags leave the choice to the engine. */
+export const engineFlags = (known: KnownOptions) => ({
+  ctx: ctxFlag,
+  kvType: kvTypeFlag,
   batch: optional(
     Flag.Int("batch").pipe(
-      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4096 }))),
+      Flag.withSchema(batchRows),
       Flag.withDescription("Most tokens of one forward pass (prefill)")
     )
   ),
@@ -56,41 +55,73 @@ export const engineFlags = {
     Flag.String("predictor").pipe(
       Flag.withMetavar("NAME[:OPTIONS]"),
       Flag.withDescription(
-        `Which neurons to compute: ${firstPartyNames("predictor")} (oracle_top_k:share=0.1), a path or a package; absent: exact_gate where the model can be sparse`
+        `Which neurons to compute: a name of powerinfer plugin list (oracle_top_k:share=0.1), a path or a package; absent: exact_gate where the model can be sparse${howToSee("predictor", known)}`
       )
     )
   ),
   placement: optional(
     Flag.String("placement").pipe(
       Flag.withMetavar("NAME[:OPTIONS]"),
-      Flag.withDescription(`Who holds which neurons: ${firstPartyNames("placement")}, a path or a package`)
+      Flag.withDescription(
+        `Who holds which neurons: a name of powerinfer plugin list, a path or a package${howToSee("placement", known)}`
+      )
     )
   ),
   backend: Flag.String("backend").pipe(
     Flag.withMetavar("NAME[:OPTIONS]"),
     Flag.between(0, 64),
-    Flag.withDescription(`A device: ${firstPartyNames("backend")}, a path or a package; may be repeated; absent: cpu`)
+    Flag.withDescription(
+      `A device: a name of powerinfer plugin list, a path or a package; may be repeated; absent: cpu${howToSee("backend", known)}`
+    )
+  ),
+  pluginOptions: optionFlags(known),
+  threads: optional(
+    Flag.Int("threads").pipe(
+      Flag.withSchema(count(0, 1024)),
+      Flag.withDescription("Threads of backends that have them; 0 or absent: one a core")
+    )
   ),
   isa: optional(
     Flag.Literals("isa", ["auto", "scalar", "avx2", "avx512", "avx512_vnni"]).pipe(
-      Flag.withDescription("Instruction set of the cpu backend; absent: the best this CPU has")
+      Flag.withDescription("Instruction set of backends that have several; absent: the best this CPU has")
     )
   ),
   weights: optional(
     Flag.Literals("weights", ["resident", "mapped"]).pipe(
       Flag.withDescription(
-        "Where the cpu backend reads weights: resident copies them into memory first, which decodes faster; mapped reads the file in place, which starts at once; absent: resident"
+        "Where backends that can choose read weights: resident copies them into memory first, which decodes faster; mapped reads the file in place, which starts at once; absent: resident"
       )
     )
   ),
   repack: optional(
     Flag.Boolean("repack").pipe(
       Flag.withDescription(
-        "--no-repack: the cpu backend writes no MODEL.down_by_neuron, and refuses predictors that need it where it is missing"
+        "--no-repack: backends write no MODEL.down_by_neuron, and refuse predictors that need it where it is missing"
       )
     )
-  )
-}
+  ),
+  checkPlugins: optional(
+    Flag.Boolean("check-plugins").pipe(
+      Flag.withDescription("Check every call of every plugin against its contract; slow")
+    )
+  ),
+  file: optional(
+    Flag.String("config").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        `Settings in TOML, which flags override; a plugin named by a flag brings its own options; absent: ${defaultSettingsFile} where the command runs, if it is there`
+      )
+    )
+    // It has been read: it names plugins, whose options are flags.
+  ).pipe(Flag.map(() => known.file))
+})
+
+/** The help of a command line that names no plugin of the kind lists no options of it. */
+const howToSee = (kind: PluginKind, known: KnownOptions): string =>
+  known.fields[kind].length > 0 ? "" : `; --${kind} NAME --help lists its options, each a flag: --${kind}.KEY VALUE`
+
+/** Flags that stand for the option of their name of every backend that has it. */
+export const shorthands = ["threads", "isa", "weights", "repack"] as const
 
 /** `engineFlags` as they were given. */
 export interface EngineFlags {
@@ -104,6 +135,9 @@ export interface EngineFlags {
   readonly isa: string | undefined
   readonly weights: "resident" | "mapped" | undefined
   readonly repack: boolean | undefined
+  readonly checkPlugins?: boolean | undefined
+  readonly pluginOptions?: GivenOptions
+  readonly file?: SettingsFile | undefined
 }
 
 /** How text is drawn. Ranges and defaults are the engine's (`SamplerOptions`), which names them when one is broken. */

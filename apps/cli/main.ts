@@ -1,6 +1,8 @@
 #!/usr/bin/env bun
 // The command `powerinfer`.
+import { Effect } from "effect"
 import { powerinfer } from "./commands.ts"
-import { runCommand } from "./run_command.ts"
+import { knownOptions } from "./known_options.ts"
+import { runCommandFor } from "./run_command.ts"
 
-runCommand(powerinfer)
+runCommandFor((args) => Effect.map(knownOptions(args), powerinfer))

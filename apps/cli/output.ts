@@ -29,6 +29,11 @@ export const print = (text: string): Effect.Effect<void, OutputClosed | OutputFa
     })
   })
 
+/** Writes a line to standard output, from code that cannot wait. What `print` writes later comes after it. */
+export const printLine = (line: string): void => {
+  process.stdout.write(`${line}\n`)
+}
+
 /** Writes a line to standard error. Nobody reading it is no reason to stop. */
 export const note = (line: string): Effect.Effect<void> =>
   Effect.callback((resume) => {

@@ -1,9 +1,16 @@
 // What can be typed after `powerinfer plugin`?
 import { Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { flagKinds } from "./argument_scan.ts"
 import { jsonFlag } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 import { nativeLanguages } from "./native_languages.ts"
+
+const kindFlag = Flag.Literals("kind", flagKinds).pipe(
+  Flag.withDescription("Where plugins of several kinds have the name"),
+  Flag.optional,
+  Flag.map(Option.getOrUndefined)
+)
 
 const list = Command.make(
   "list",
@@ -48,8 +55,51 @@ const build = Command.make(
   lazily(async () => (await import("./commands/plugin_build.ts")).pluginBuild)
 ).pipe(Command.withDescription("Compile the kernels of a plugin: every kernels/NAME.c, .cc or .rs becomes a library"))
 
+const inspect = Command.make(
+  "inspect",
+  {
+    name: Argument.String("NAME").pipe(Argument.withDescription("A name of plugin list, a path or a package")),
+    kind: kindFlag,
+    json: jsonFlag
+  },
+  lazily(async () => (await import("./commands/plugin_inspect.ts")).pluginInspect)
+).pipe(
+  Command.withDescription("Show what a plugin is, whether it fits this engine, and its options"),
+  Command.withExamples([
+    { command: "powerinfer plugin inspect oracle_top_k", description: "One of ours" },
+    { command: "powerinfer plugin inspect ./my_predictor.ts --json", description: "A file, as JSON" }
+  ])
+)
+
+const check = Command.make(
+  "check",
+  {
+    name: Argument.String("NAME[:OPTIONS]").pipe(
+      Argument.withDescription("A name of plugin list (oracle_top_k:share=0.1), a path or a package")
+    ),
+    kind: kindFlag,
+    model: Flag.String("model").pipe(
+      Flag.withMetavar("MODEL"),
+      Flag.withDescription(
+        "Measure a predictor on this GGUF file, on hidden vectors of its own; one that refuses the tiny models of the suite, and cannot be trained on them, is also checked on it"
+      ),
+      Flag.optional,
+      Flag.map(Option.getOrUndefined)
+    ),
+    json: jsonFlag
+  },
+  lazily(async () => (await import("./commands/plugin_check.ts")).pluginCheck)
+).pipe(
+  Command.withDescription(
+    "Run the contract suite of its kind on a plugin, and measure what it costs: a line a check, as they finish"
+  ),
+  Command.withExamples([
+    { command: "powerinfer plugin check ./my_predictor.ts --model model.gguf", description: "While writing one" }
+  ])
+)
+
 /** Everything about plugins themselves. */
 export const pluginCommand = Command.make("plugin").pipe(
-  Command.withDescription("List, make and build plugins"),
-  Command.withSubcommands([list, create, build])
+  Command.withDescription("List plugins, look into them, check them, make and build them"),
+  Command.withSubcommands([list, inspect, check, create, build])
 )

@@ -75,7 +75,6 @@ const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}
 const packageJson = (plugin: NewPlugin) => {
   const { kind, name, native } = plugin
   const ours = `^${engineVersion}`
-  const reference = { "@powerinfer/backend-reference": ours }
   return {
     name: packageNameOf(plugin),
     version: "0.1.0",
@@ -91,9 +90,8 @@ const packageJson = (plugin: NewPlugin) => {
     },
     // One core and one effect for everybody: whoever installs the plugin brings them.
     peerDependencies: { "@powerinfer/core": ours, effect: `^${effectManifest.version}` },
-    ...(kind === "backend" && { dependencies: reference }),
+    ...(kind === "backend" && { dependencies: { "@powerinfer/backend-reference": ours } }),
     devDependencies: {
-      ...(kind !== "backend" && reference),
       powerinfer: ours,
       effect: effectManifest.version,
       ...developmentVersions

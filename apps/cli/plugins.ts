@@ -1,6 +1,6 @@
 // Which plugins can be named on this command line?
 import { Effect } from "effect"
-import { discoverPlugins, firstPartyPlugins, type PluginKind, projectDirectory } from "powerinfer"
+import { discoverPlugins, firstPartyPlugins, projectDirectory } from "powerinfer"
 
 /** Those that come with powerinfer, then those of the project that the command runs in: its own, and its direct dependencies'. */
 export const findablePlugins = Effect.gen(function* () {
@@ -14,10 +14,3 @@ export const findablePlugins = Effect.gen(function* () {
     problems: theirs.problems
   }
 })
-
-/** For help texts: "every_neuron, exact_gate, oracle_top_k". */
-export const firstPartyNames = (kind: PluginKind): string =>
-  Effect.runSync(firstPartyPlugins)
-    .plugins.filter((listing) => listing.kind === kind)
-    .map(({ name }) => name)
-    .join(", ")

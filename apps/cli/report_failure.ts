@@ -13,9 +13,14 @@ export const reportFailure = Effect.fnUntraced(function* (error: unknown, json: 
   if (code === 0) return code
   const message = messageOf(error)
   yield* note(`powerinfer: ${message}`)
-  if (json) yield* Effect.ignore(printJson({ error: { tag: tagOf(error), message, exit_code: code } }))
+  if (json && !isReported(error))
+    yield* Effect.ignore(printJson({ error: { tag: tagOf(error), message, exit_code: code } }))
   return code
 })
+
+/** The command has printed a document of its own, with the error in it. */
+const isReported = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && "reported" in error && error.reported === true
 
 /** Of several mistakes on a command line, all; of a defect, where it happened. */
 const messageOf = (error: unknown): string => {

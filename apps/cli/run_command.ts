@@ -22,16 +22,30 @@ const presenter = CliOutput.layerPresenter({
 /** 128 + the signal's number, as a shell reports it. */
 const signalCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 
+type Runnable<Name extends string, Input, ContextInput> = Command.Command<
+  Name,
+  Input,
+  ContextInput,
+  CommandError,
+  Command.Environment
+>
+
+/** Runs a command with the arguments of this process, and ends the process with a code of `exitCodes`. */
+export const runCommand = <Name extends string, Input, ContextInput>(
+  command: Runnable<Name, Input, ContextInput>
+): void => runCommandFor(() => Effect.succeed(command))
+
 /**
- * Runs a command with the arguments of this process, and ends the process with a code of `exitCodes`.
+ * The same, of a command whose flags depend on what the arguments name.
  *
  * A signal interrupts the command, whose scopes then free what they hold; a second one does not wait for that.
  */
-export const runCommand = <Name extends string, Input, ContextInput>(
-  command: Command.Command<Name, Input, ContextInput, CommandError, Command.Environment>
+export const runCommandFor = <Name extends string, Input, ContextInput>(
+  commandFor: (args: ReadonlyArray<string>) => Effect.Effect<Runnable<Name, Input, ContextInput>, CommandError>
 ): void => {
   const args = process.argv.slice(2)
-  const program: Effect.Effect<void, CommandError> = Command.runWith(command, { version: manifest.version })(args).pipe(
+  const program: Effect.Effect<void, CommandError> = commandFor(args).pipe(
+    Effect.flatMap((command) => Command.runWith(command, { version: manifest.version })(args)),
     Effect.provide(platformLayer),
     Effect.provide(presenter)
   )

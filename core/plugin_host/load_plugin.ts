@@ -1,5 +1,5 @@
 // How does the name of a plugin become something that opens? Its module is imported, and everything that it says about itself is checked.
-import { Effect, Schema, type Scope } from "effect"
+import { Effect, Schema, SchemaAST, type Scope } from "effect"
 import type { BackendFailure } from "../backend.ts"
 import type { NativeLibraryError } from "../native/library.ts"
 import { loadPluginLibrary } from "../native/plugin_library.ts"
@@ -40,12 +40,14 @@ const checkKernels = ({ kind, name, kernels }: Plugin): Effect.Effect<void, Plug
 /**
  * The plugin that a module default-exports, of the kind that is wanted and written for this engine.
  *
- * - `name`  for messages, until the plugin says its own
+ * - `name`       for messages, until the plugin says its own
+ * - `anyEngine`  also one that is written for another engine: to look at, not to open
  */
 export const importPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   kind: Kind,
   name: string,
-  module: string
+  module: string,
+  options: { readonly anyEngine?: boolean } = {}
 ) {
   const unavailable = (reason: string) => new PluginUnavailable({ kind, name, reason })
   const { default: exported } = yield* Effect.tryPromise({
@@ -59,26 +61,39 @@ export const importPlugin = Effect.fnUntraced(function* <Kind extends PluginKind
   )
   const found = yield* checkPlugin(exported).pipe(Effect.mapError((reason) => unavailable(`${module} ${reason}`)))
   if (found.kind !== kind) return yield* unavailable(`it is a ${found.kind}; name a ${kind}`)
-  yield* checkEngine(found)
+  if (options.anyEngine !== true) yield* checkEngine(found)
   return found as Plugin<Kind>
 })
+
+/** What a plugin gets of its options. Fails with `PluginUnavailable` if they are wrong. */
+export const decodeOptions = (
+  { kind, name, options: schema }: Plugin,
+  options: Readonly<Record<string, unknown>>
+): Effect.Effect<unknown, PluginUnavailable> => {
+  const unavailable = (reason: string) => new PluginUnavailable({ kind, name, reason })
+  const [stray] = Object.keys(options)
+  if (stray !== undefined && hasNoOptions(schema))
+    return Effect.fail(unavailable(`it has no options, ${stray} was given`))
+  return Schema.decodeUnknownEffect(schema)(options, { onExcessProperty: "error" }).pipe(
+    Effect.mapError(({ message }) => unavailable(`its options are wrong: ${message}`))
+  )
+}
 
 /** The plugin with its options decoded. Fails with `PluginUnavailable` if they are wrong. */
 export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   plugin: Plugin<Kind>,
   options: Readonly<Record<string, unknown>>
 ) {
-  const { kind, name } = plugin
-  const decoded: unknown = yield* Schema.decodeUnknownEffect(plugin.options)(options, {
-    onExcessProperty: "error"
-  }).pipe(
-    Effect.mapError(({ message }) => new PluginUnavailable({ kind, name, reason: `its options are wrong: ${message}` }))
-  )
+  const decoded: unknown = yield* decodeOptions(plugin, options)
   const facts = "facts" in plugin ? Effect.suspend(() => plugin.facts(decoded)) : undefined
   const open = plugin.open as (options: unknown, context: PluginKinds[Kind]["context"]) => unknown
   const loaded: unknown = { plugin, open: (context: PluginKinds[Kind]["context"]) => open(decoded, context), facts }
   return loaded as LoadedPlugin<Kind>
 })
+
+/** A struct of no fields, which Effect takes for any object. */
+const hasNoOptions = ({ ast }: Schema.Top): boolean =>
+  SchemaAST.isObjects(ast) && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
 
 /** What a module must have for us to know what it is: the rest is its own business until it is called. */
 const checkPlugin = (exported: unknown): Effect.Effect<Plugin, string> => {

@@ -1,7 +1,22 @@
 // What do contract suites assert with, when they cannot know the test runner?
 
+type Define = (name: string, run: () => Promise<void>) => unknown
+
 /** A runner's way to define a test: `test` of bun:test and of node:test, `Deno.test`. */
-export type DefineTest = (name: string, run: () => Promise<void>) => unknown
+export type DefineTest = Define & {
+  /** Defines one that is shown and not run. */
+  readonly skip?: Define
+  /** The same in Deno. */
+  readonly ignore?: Define
+}
+
+/** Defines tests that are shown as skipped; with a runner that cannot, as ones that pass and say that they were not run. */
+export const skipping =
+  (test: DefineTest): Define =>
+  (name, run) => {
+    const skip = test.skip ?? test.ignore
+    return skip === undefined ? test(`${name}: not measurable here`, async () => {}) : skip(name, run)
+  }
 
 /** Throws an Error with the message unless the condition holds. */
 export function check(condition: boolean, message: string): asserts condition {

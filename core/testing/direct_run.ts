@@ -31,6 +31,13 @@ export interface DirectFfn {
   readonly partials?: (block: number, hidden: HiddenRows) => ReadonlyArray<FfnPartial>
 }
 
+/** The rows that are in use, in a buffer of their own. */
+export const copyRows = ({ rowCount, width, values }: HiddenRows): HiddenRows => ({
+  rowCount,
+  width,
+  values: values.slice(0, rowCount * width)
+})
+
 /** Runs a batch through every block of the home. Returns f32[logit_count, vocabulary_size], valid until the next batch. */
 export const runBatch = (home: Device, blockCount: number, batch: Batch, ffn: DirectFfn = {}): Float32Array => {
   home.embed(batch)

@@ -8,14 +8,19 @@
  * import { test } from "bun:test"
  * import { predictorContract } from "@powerinfer/core/testing"
  *
- * predictorContract({ test, plugin: mine, proposes: "some", backend: reference })
+ * predictorContract({ test, plugin: mine })
  * ```
  */
+export * from "./allocation.ts"
 export * from "./assertions.ts"
 export * from "./backend_contract.ts"
 export * from "./direct_run.ts"
+export * from "./error_figures.ts"
+export * from "./ffn_truth.ts"
+export * from "./measure_selector.ts"
 export * from "./placement_contract.ts"
 export * from "./predictor_contract.ts"
+export * from "./run_contract.ts"
 export * from "./tiny_families.ts"
 export * from "./tiny_model.ts"
 export * from "./tiny_vocabulary.ts"

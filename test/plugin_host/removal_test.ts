@@ -72,14 +72,14 @@ const linkPackages = (copy: string, folder: string): void => {
   }
 }
 
-/** Tests of a whole file that the plugin's name occurs in are about it, at least in part. */
+/** A file of tests that quotes the plugin's name is about it, at least in part. */
 const testsNotAbout = (copy: string, plugin: PluginListing): ReadonlyArray<string> =>
   readdirSync(join(copy, "test"), { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith("_test.ts") && !path.endsWith("removal_test.ts"))
     .map((path) => join("test", path))
     .filter((path) => {
       const text = readFileSync(join(copy, path), "utf8")
-      return !text.includes(plugin.package) && !new RegExp(`\\b${plugin.name}\\b`).test(text)
+      return !text.includes(plugin.package) && !new RegExp(`["'\`/ ]${plugin.name}["'\`/:]`).test(text)
     })
 
 const remove = (copy: string, plugin: PluginListing): void => {

@@ -1,12 +1,22 @@
 // powerinfer bench: how fast does the model run here, beside what the memory allows?
 import { basename } from "node:path"
 import { Effect } from "effect"
-import { measureBandwidth, measureSpeed, type Model, openModel, openPlan, type SubjectFigures } from "powerinfer"
+import {
+  measureBandwidth,
+  measureSpeed,
+  type Model,
+  openModel,
+  openPlan,
+  type PluginUse,
+  type SubjectFigures
+} from "powerinfer"
 import { engineOptions, settingsJson } from "../engine_settings.ts"
 import type { EngineFlags } from "../flags.ts"
 import { note, print, printJson } from "../output.ts"
+import { pluginReport } from "../plugin_report.ts"
 import { profileJson, profileText } from "../profile_report.ts"
 import { withProgress } from "../progress.ts"
+import type { SettingsFile } from "../settings_file.ts"
 import { speedJson, speedTable } from "../speed_report.ts"
 
 export interface BenchInput extends Omit<EngineFlags, "predictor" | "ctx"> {
@@ -39,32 +49,45 @@ export const bench = Effect.fnUntraced(function* (input: BenchInput) {
 /** Opens the model once for each predictor and measures them in turns. */
 export const benchModel = Effect.fnUntraced(function* (input: BenchInput, announce: (line: string) => void) {
   const model = yield* openModel(input.model)
-  // The same effect for every subject: measured once a round, not once a subject.
-  const bandwidth = measureBandwidth({ threads: input.threads ?? 0 })
-  const predictors = input.predictors.length > 0 ? input.predictors : defaultPredictors(model)
+  const predictors = input.predictors.length > 0 ? input.predictors : defaultPredictors(model, input.file)
   const opened = yield* Effect.forEach(
     predictors,
     Effect.fnUntraced(function* (predictor) {
       const options = yield* engineOptions(input.model, { ...input, predictor, ctx: undefined })
-      return { name: predictor, options, plan: yield* openPlan(model, options, announce), measureBandwidth: bandwidth }
+      const plan = yield* openPlan(model, options, announce)
+      return { name: predictor ?? options.predictor.name, options, plan }
     })
   )
-  const figures: ReadonlyArray<SubjectFigures> = yield* measureSpeed(opened, {
+  const { options } = opened[0]!
+  // The same effect for every subject: measured once a round, not once a subject.
+  const bandwidth = measureBandwidth({ threads: threadsOf(options.backends) })
+  const subjects = opened.map(({ name, plan }) => ({ name, plan, measureBandwidth: bandwidth }))
+  const figures: ReadonlyArray<SubjectFigures> = yield* measureSpeed(subjects, {
     promptTokens: input.promptTokens,
     decodeTokens: input.tokens,
     repetitions: input.repetitions,
-    cacheType: input.kvType ?? "f16",
+    cacheType: options.session?.cacheType ?? "f16",
     seed: input.seed
   })
-  const { predictor: _, ...settings } = settingsJson(opened[0]!.options)
+  const { predictor: _, ...settings } = yield* settingsJson(options)
+  const measured = yield* Effect.forEach(opened, ({ options }) => pluginReport(options.predictor))
   const asked = {
     prompt_tokens: input.promptTokens,
     tokens: input.tokens,
     repetitions: input.repetitions,
     seed: input.seed
   }
-  return { model, figures, settings: { ...settings, ...asked } }
+  return { model, figures, settings: { ...settings, predictors: measured, ...asked } }
 })
 
-/** Dense, and what makes of it what the engine does by default. */
-const defaultPredictors = (model: Model) => (model.sparse ? ["every_neuron", "exact_gate"] : ["every_neuron"])
+/** Dense, and what makes of it what the engine does by default; of a settings file that names one, that one. */
+const defaultPredictors = (model: Model, file: SettingsFile | undefined): ReadonlyArray<string | undefined> => {
+  if (file && file.plugins.predictor.length > 0) return [undefined]
+  return model.sparse ? ["every_neuron", "exact_gate"] : ["every_neuron"]
+}
+
+/** Bandwidth is measured with as many threads as the model runs with. */
+const threadsOf = (backends: ReadonlyArray<PluginUse>): number => {
+  const threads = backends.map(({ options }) => options["threads"]).find((value) => typeof value === "number")
+  return threads ?? 0
+}

@@ -36,7 +36,7 @@ export const generate = Effect.fnUntraced(function* (input: GenerateInput) {
 
   if (input.json) {
     const figures = figuresJson(end.reason, end.figures)
-    return yield* printJson({ text, tokens, figures, settings: settingsJson(options) })
+    return yield* printJson({ text, tokens, figures, settings: yield* settingsJson(options) })
   }
   if (!text.endsWith("\n")) yield* print("\n")
   yield* note(figuresLine(end.figures))

@@ -51,7 +51,7 @@ export const logits = Effect.fnUntraced(function* (input: LogitsInput) {
   const { vocabularySize } = plan.model.shape
   if (input.json) {
     const shape = { token_count: tokens.length, vocabulary_size: vocabularySize }
-    return yield* printJson({ out: input.out, ...shape, settings: settingsJson(options) })
+    return yield* printJson({ out: input.out, ...shape, settings: yield* settingsJson(options) })
   }
   yield* note(`${input.out}: f32[${tokens.length}][${vocabularySize}], little-endian`)
 }, Effect.scoped)

@@ -4,7 +4,6 @@ import { afterAll, expect, test } from "bun:test"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import backend from "@powerinfer/backend-reference"
 import { type Model, NeuronSet, type TrainingRows } from "@powerinfer/core"
 import { openTinyModel, predictorContract, type TinyModel } from "@powerinfer/core/testing"
 import { Effect } from "effect"
@@ -37,13 +36,11 @@ const run = <A>(effect: Effect.Effect<A, unknown, never>) => Effect.runPromise(e
 const trained = join(folder, "trained.json")
 await run(Effect.scoped(Effect.flatMap(openTinyModel(tiny), (model) => train(model, trained))))
 
-predictorContract({ test, plugin, proposes: "every", backend })
+predictorContract({ test, plugin })
 predictorContract({
   test,
   plugin,
-  proposes: "some",
   options: { file: trained, share: 0.4 },
-  backend,
   models: [["trained", openTinyModel(tiny)]]
 })
 

@@ -9,10 +9,14 @@ import { kthLargest } from "./largest.ts"
 const defaultShare = 0.1
 
 const Options = Schema.Struct({
-  /** Neurons per row and block. */
-  k: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
-  /** The same as a share of a block's neurons, rounded up. */
-  share: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)))
+  k: Schema.optionalKey(
+    Schema.Int.check(Schema.isGreaterThan(0)).annotate({ description: "Neurons per row and block; absent: share says" })
+  ),
+  share: Schema.optionalKey(
+    Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)).annotate({
+      description: `The same as a share of a block's neurons, rounded up; absent, and without k: ${defaultShare}`
+    })
+  )
 }).check(
   Schema.makeFilter(({ k, share }: { readonly k?: number; readonly share?: number }) =>
     k !== undefined && share !== undefined ? "give k or share, not both" : undefined

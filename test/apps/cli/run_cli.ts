@@ -15,8 +15,13 @@ export interface CliResult {
 }
 
 /** Starts the command; standard input is a pipe, so that tests can talk to it. */
-export const startCli = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) =>
+export const startCli = (
+  args: ReadonlyArray<string>,
+  environment: Readonly<Record<string, string>> = {},
+  cwd = process.cwd()
+) =>
   Bun.spawn([process.execPath, join(root, "apps/cli/main.ts"), ...args], {
+    cwd,
     stdin: "pipe",
     stdout: "pipe",
     stderr: "pipe",
@@ -27,9 +32,10 @@ export const startCli = (args: ReadonlyArray<string>, environment: Readonly<Reco
 export const runCli = async (
   args: ReadonlyArray<string>,
   stdin: Uint8Array | string = "",
-  environment: Readonly<Record<string, string>> = {}
+  environment: Readonly<Record<string, string>> = {},
+  cwd = process.cwd()
 ): Promise<CliResult> => {
-  const child = startCli(args, environment)
+  const child = startCli(args, environment, cwd)
   child.stdin.write(stdin)
   child.stdin.end()
   const [stdout, stderr, code] = await Promise.all([

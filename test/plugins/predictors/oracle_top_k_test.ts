@@ -1,11 +1,39 @@
-// Goal: oracle_top_k names the k largest activations of every row, ties going to the lowest ids, zeros to nobody.
+// Goal: oracle_top_k keeps the contract of predictors, and names the k largest activations of every row, ties going to the lowest ids, zeros to nobody.
 // Method: a probe that answers with seeded numbers, against sorting them.
-import { expect, test } from "bun:test"
-import { type Model, NeuronSet } from "@powerinfer/core"
-import plugin, { type OracleTopKOptions } from "@powerinfer/predictor-oracle-top-k"
+import { describe, expect, test } from "bun:test"
+import { loadPlugin, type Model, NeuronSet, optionFields } from "@powerinfer/core"
+import { predictorContract } from "@powerinfer/core/testing"
+import plugin, { oracleTopK, type OracleTopKOptions } from "@powerinfer/predictor-oracle-top-k"
 import { Effect } from "effect"
 import { randomFromSeed } from "../../../core/sampler/random.ts"
 import { kthLargest } from "../../../plugins/predictors/oracle_top_k/largest.ts"
+
+for (const options of [{}, { k: 1 }, { share: 1 }]) {
+  describe(`with ${JSON.stringify(options)}`, () => predictorContract({ test, plugin, options }))
+}
+
+for (const options of [{}, { k: 3 }, { share: 0.5 }]) {
+  test(`oracleTopK(${JSON.stringify(options)}) loads by the module it names`, async () => {
+    expect((await Effect.runPromise(loadPlugin(oracleTopK(options)))).plugin).toBe(plugin)
+  })
+}
+
+for (const options of [{ k: 0 }, { k: 1.5 }, { share: 0 }, { share: 1.01 }, { k: 1, share: 0.1 }]) {
+  test(`oracleTopK(${JSON.stringify(options)}) is refused when it is loaded`, async () => {
+    const error = await Effect.runPromise(Effect.flip(loadPlugin(oracleTopK(options))))
+    expect(error._tag).toBe("PluginUnavailable")
+    expect(error.message).toContain("options are wrong")
+  })
+}
+
+test("oracle_top_k has its options as fields with a description each", () => {
+  const fields = optionFields(plugin.options)
+  expect(fields.map(({ key, kind, required }) => [key, kind, required])).toEqual([
+    ["k", "integer", false],
+    ["share", "number", false]
+  ])
+  for (const field of fields) expect(field.description).toBeString()
+})
 
 /** Selects one batch whose activations are `rows`. */
 const select = async (

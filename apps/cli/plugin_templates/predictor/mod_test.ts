@@ -1,12 +1,11 @@
 // Goal: the predictor keeps the contract of every predictor, and names the neurons that it says it names.
 import { expect, test } from "bun:test"
-import backendReference from "@powerinfer/backend-reference"
 import { predictorContract } from "@powerinfer/core/testing"
 import plugin from "./mod.ts"
 import { differingBits, signBits } from "./signs.ts"
 
-predictorContract({ test, plugin, proposes: "some", backend: backendReference })
-predictorContract({ test, plugin, proposes: "some", backend: backendReference, options: { agreement: 0 } })
+predictorContract({ test, plugin })
+predictorContract({ test, plugin, options: { agreement: 0 } })
 
 test("signBits() and differingBits() count the places where two signs differ", () => {
   const width = 70

@@ -1,14 +1,13 @@
 // Goal: the predictor keeps the contract of every predictor, and its kernel names the neurons that the signs name.
 import { expect, test } from "bun:test"
-import backendReference from "@powerinfer/backend-reference"
 import { NeuronSet } from "@powerinfer/core"
 import { openTinyModel, predictorContract } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import plugin, { readSigns } from "./mod.ts"
 import { differingBits, signBits } from "../predictor/signs.ts"
 
-predictorContract({ test, plugin, proposes: "some", backend: backendReference })
-predictorContract({ test, plugin, proposes: "some", backend: backendReference, options: { agreement: 0 } })
+predictorContract({ test, plugin })
+predictorContract({ test, plugin, options: { agreement: 0 } })
 
 const noProbe = { activations: () => {} }
 

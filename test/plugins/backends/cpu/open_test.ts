@@ -1,8 +1,8 @@
 // Goal: opening a device checks options and memory before anything is computed, and says what the machine has.
 // Method: the trained model of the repository; limits just above and below what it takes.
 import { describe, expect, test } from "bun:test"
-import { type CacheType, estimateMemory, loadPlugin, openModel, readMachine } from "@powerinfer/core"
-import { cpu, type CpuOptions } from "@powerinfer/backend-cpu"
+import { type CacheType, estimateMemory, loadPlugin, openModel, optionFields, readMachine } from "@powerinfer/core"
+import { cpu, CpuOptions } from "@powerinfer/backend-cpu"
 import { Effect } from "effect"
 import { openOnCpu, reluModel } from "./open_on_cpu.ts"
 
@@ -15,6 +15,18 @@ const cacheBytes = (contextLength: number, cacheType: CacheType) =>
 const openWithin = (memoryLimitBytes: number) => openOnCpu(reluModel, { memoryLimitBytes, threads: 1 }, { rowCountMax })
 
 describe("the options of the CPU backend", () => {
+  test("are fields with a description each", () => {
+    const fields = optionFields(CpuOptions)
+    expect(fields.map(({ key, kind, default: value }) => [key, kind, value])).toEqual([
+      ["threads", "integer", 0],
+      ["isa", "choice", "auto"],
+      ["weights", "choice", "resident"],
+      ["repack", "boolean", true],
+      ["memoryLimitBytes", "number", undefined]
+    ])
+    for (const field of fields) expect(field.description).toBeString()
+  })
+
   const refused = [
     { threads: -1 },
     { threads: 1.5 },

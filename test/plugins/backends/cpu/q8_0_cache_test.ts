@@ -1,10 +1,10 @@
 // Goal: a Q8_0 KV cache rounds keys and values as the reference backend does, in any batch, and takes the room that was estimated.
 // Method: a tiny model with heads of one block on both backends; the native cache against its F16 run, row by row against many rows.
 import { expect, test } from "bun:test"
-import { type CacheType, estimateMemory, type LoadedPlugin, loadPlugin, usePlugin } from "@powerinfer/core"
+import { type CacheType, estimateMemory, type LoadedPlugin, loadPlugin } from "@powerinfer/core"
 import { largestError, openHome, runTokens, tinyModel } from "@powerinfer/core/testing"
-import backendReference from "@powerinfer/backend-reference"
 import { Effect } from "effect"
+import { reference as plain } from "../../../support/plans.ts"
 import { withWritten } from "../../../support/run_tiny.ts"
 import { onEachIsa } from "./each_isa.ts"
 
@@ -22,7 +22,7 @@ const run = (backend: LoadedPlugin<"backend">, cacheType: CacheType, rowCount: n
     )
   )
 
-const reference = await Effect.runPromise(loadPlugin(usePlugin(backendReference)))
+const reference = await Effect.runPromise(loadPlugin(plain))
 
 onEachIsa((_, backend) => {
   test("gives the reference's logits with a Q8_0 KV cache, the same in any batch", async () => {
