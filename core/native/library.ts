@@ -64,9 +64,21 @@ export const openLibrary = <const Definitions extends SymbolDefinitions>(
 type AnyFunction = (...args: ReadonlyArray<never>) => unknown
 type Functions = Record<string, AnyFunction>
 
+/** By definitions, then by path. What a runtime compiles for a set of symbols is never freed (Bun: 2 KB and half a KB a symbol): once is enough. */
+const compiled = new WeakMap<SymbolDefinitions, Map<string, Functions>>()
+
+const compileOnce = (path: string, definitions: SymbolDefinitions): Functions => {
+  const byPath = compiled.get(definitions) ?? new Map<string, Functions>()
+  compiled.set(definitions, byPath)
+  const functions = byPath.get(path) ?? openers[nativeRuntime](path, definitions)
+  byPath.set(path, functions)
+  return functions
+}
+
 const load = (path: string, definitions: SymbolDefinitions): Effect.Effect<Functions, NativeLibraryError> =>
   Effect.try({
-    try: () => ({ ...openers[nativeRuntime](path, definitions) }),
+    // A copy for each scope, which closes its own.
+    try: () => ({ ...compileOnce(path, definitions) }),
     catch: (cause) =>
       new NativeLibraryError({
         path,

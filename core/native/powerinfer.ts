@@ -44,11 +44,13 @@ export const loadPowerinfer = Effect.fnUntraced(function* <const Definitions ext
   return { path, origin, symbols, failed, check }
 })
 
+const abiVersionSymbols = { powerinfer_abi_version: { args: [], ret: "u32" } } as const
+
 /** Fails unless the library at `path` speaks our version of powerinfer.h, and says which of the two is too old. */
 export const checkAbiVersion = (path: string): Effect.Effect<void, NativeLibraryError> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const symbols = yield* openLibrary(path, { powerinfer_abi_version: { args: [], ret: "u32" } })
+      const symbols = yield* openLibrary(path, abiVersionSymbols)
       const actual = symbols.powerinfer_abi_version()
       if (actual === abiVersion) return
       return yield* new NativeLibraryError({
