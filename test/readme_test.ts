@@ -1,5 +1,5 @@
 // Goal: what the README tells a stranger to type works as written.
-// Method: its TypeScript blocks are written into build/readme/ and run; the library example on the default model, the plugin by path.
+// Method: its TypeScript blocks are written into build/readme/ and run; the library example on the default model. What it says of plugins: test/docs.
 import { afterAll, expect, test } from "bun:test"
 import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
@@ -30,15 +30,4 @@ test("the README's library example streams a text", async () => {
   const { status, text, errors } = await run(await writeBlock("library.ts", "Engine.layer"))
   expect({ status, errors }).toEqual({ status: 0, errors: "" })
   expect(text.length).toBeGreaterThan(100)
-})
-
-test("the README's predictor runs by its path and computes only what it selects", async () => {
-  const predictor = await writeBlock("predictor.ts", "definePlugin")
-  const arguments_ = ["generate", model, "And it came", "--max-tokens", "8", "--temperature", "0", "--json"]
-  const { status, text } = await run("apps/cli/main.ts", ...arguments_, "--predictor", `./${predictor}`)
-  expect(status).toBe(0)
-  const { figures } = JSON.parse(text)
-  expect(figures.fidelity).toBe("measured")
-  expect(figures.active_share).toBeGreaterThan(0)
-  expect(figures.active_share).toBeLessThan(0.5)
 })

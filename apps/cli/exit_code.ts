@@ -1,6 +1,7 @@
 // With which code does the program end, and why?
 import type { CliError } from "effect/cli"
 import type { BandwidthUnknown, EngineError, TokenOutsideVocabulary, FileUnwritable, TokenizerError } from "powerinfer"
+import type { PluginFolderExists } from "./commands/plugin_create.ts"
 import type { InvalidUsage } from "./invalid_usage.ts"
 import type { OutputClosed, OutputFailed } from "./output.ts"
 import type { PluginCheckFailed } from "./plugin_check_failed.ts"
@@ -11,7 +12,7 @@ export const exitCodes = {
   0: "done, or the reader of the output has gone",
   1: "a defect: please report it",
   2: "wrong use: an unknown flag, a value out of range",
-  3: "a file is missing, is a directory, or cannot be read or written",
+  3: "a file is missing, is a directory, is in the way, or cannot be read or written",
   4: "the model file is damaged or contradicts itself",
   5: "not supported: architecture, tensor type, tokenizer, instruction set",
   6: "not enough memory",
@@ -36,6 +37,7 @@ export type CommandError =
   | FileUnwritable
   | InvalidUsage
   | InvalidText
+  | PluginFolderExists
   | InputFailed
   | OutputClosed
   | OutputFailed
@@ -71,6 +73,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   MissingPart: 3,
   InputFailed: 3,
   OutputFailed: 3,
+  PluginFolderExists: 3,
 
   NotGguf: 4,
   TruncatedFile: 4,

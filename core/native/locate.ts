@@ -26,6 +26,9 @@ export interface LocateOptions {
   readonly announce?: (line: string) => void
 }
 
+/** The directory of the library's sources, and of the headers that native plugins are compiled with: beside core, in a checkout and among packages. */
+export const nativeSources = fileURLToPath(new URL("../../native", import.meta.url))
+
 /** The package that brings the library built, where one is installed. */
 const platformPackage = `@powerinfer/native-${process.platform}-${process.arch}`
 
@@ -56,7 +59,7 @@ export const locateLibrary = Effect.fnUntraced(function* (
   const packaged = packagedLibrary()
   if (packaged !== undefined) return { path: packaged, origin: "package" }
 
-  const sources = options.sources ?? fileURLToPath(new URL("../../native", import.meta.url))
+  const sources = options.sources ?? nativeSources
   if (!existsSync(join(sources, "CMakeLists.txt"))) {
     return yield* new NativeLibraryError({
       path: libraryFileName,

@@ -1,21 +1,22 @@
 // Goal: the engine runs from packages in node_modules, its worker included. Deno runs no TypeScript there, so packages are compiled.
-// Method: compiles mod.ts, core and the plugins as they would be published, copies them into a project of its own and generates there.
+// Method: packs the checkout as it would be published, unpacks the tarballs into a project of its own and generates there.
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { locateLibrary } from "@powerinfer/core"
 import { Effect } from "effect"
 import {
   cpSync,
-  globSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { pack } from "../../scripts/pack.ts"
 
 const root = realpathSync(join(import.meta.dir, "..", ".."))
 const deno = Bun.which("deno") ?? ""
@@ -23,42 +24,26 @@ const timeoutMs = 60_000
 let project = ""
 let library = ""
 
-const compile = (outDir: string) => {
-  const config = join(project, "tsconfig.json")
-  const include = ["mod.ts", "core", "plugins"].map((path) => join(root, path))
-  const compilerOptions = {
-    noEmit: false,
-    rewriteRelativeImportExtensions: true,
-    rootDir: root,
-    outDir,
-    typeRoots: [join(root, "node_modules/@types")]
+/** Unpacks a tarball where an installer would put it. */
+const unpack = async (tarball: string, modules: string) => {
+  const unpacked = join(project, "unpacked")
+  await new Bun.Archive(readFileSync(tarball)).extract(unpacked)
+  const { name } = JSON.parse(readFileSync(join(unpacked, "package", "package.json"), "utf8")) as {
+    readonly name: string
   }
-  const settings = { extends: join(root, "tsconfig.json"), compilerOptions, include, exclude: ["**/node_modules"] }
-  writeFileSync(config, JSON.stringify(settings))
-  const { exitCode, stdout } = Bun.spawnSync([process.execPath, join(root, "node_modules/.bin/tsc"), "-p", config])
-  expect(exitCode, stdout.toString()).toBe(0)
+  mkdirSync(dirname(join(modules, name)), { recursive: true })
+  renameSync(join(unpacked, "package"), join(modules, name))
 }
 
 beforeAll(async () => {
   library = (await Effect.runPromise(locateLibrary())).path
   project = realpathSync(mkdtempSync(join(tmpdir(), "powerinfer-packages-")))
-  const compiled = join(project, "compiled")
-  compile(compiled)
-
   const modules = join(project, "node_modules")
-  for (const manifest of [
-    "package.json",
-    ...globSync(["core/package.json", "plugins/*/*/package.json"], { cwd: root })
-  ]) {
-    const { name } = JSON.parse(readFileSync(join(root, manifest), "utf8")) as { readonly name: string }
-    const folder = join(modules, name)
-    const source = manifest === "package.json" ? "mod.js" : dirname(manifest)
-    cpSync(join(compiled, source), source === "mod.js" ? join(folder, "mod.js") : folder, { recursive: true })
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ name, type: "module", exports: { ".": "./mod.js" } }))
-  }
+  for (const tarball of pack(join(project, "tarballs"))) await unpack(tarball, modules)
   mkdirSync(join(modules, "@huggingface"))
-  symlinkSync(realpathSync(join(root, "node_modules/effect")), join(modules, "effect"))
-  symlinkSync(realpathSync(join(root, "core/node_modules/@huggingface/jinja")), join(modules, "@huggingface/jinja"))
+  for (const name of ["effect", "@huggingface/jinja", "semver"]) {
+    symlinkSync(realpathSync(join(root, "node_modules", name)), join(modules, name))
+  }
   cpSync(join(root, "examples/generate.ts"), join(project, "generate.ts"))
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
 }, timeoutMs)

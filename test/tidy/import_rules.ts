@@ -1,6 +1,6 @@
 // Do imports point one way, apps → plugins → core → effect, and through the doors of the packages only?
 import { type Files, importsOf, isRelative, isScript, quotesOf, resolveImport, withoutComments } from "./source_scan.ts"
-import { packageName, packageOfFile, packagesOf, type WorkspacePackage } from "./workspace.ts"
+import { isStrangers, packageName, packageOfFile, packagesOf, type WorkspacePackage } from "./workspace.ts"
 
 /** The one file that may load native code. */
 export const ffiFile = "core/native/library.ts"
@@ -9,6 +9,9 @@ export const ffiFile = "core/native/library.ts"
 const looksBehindDoors = (path: string): boolean => /^(test|bench)\//.test(path)
 
 const isBuiltin = (specifier: string): boolean => /^(bun|node):/.test(specifier) || specifier === "bun"
+
+/** Copied into packages of other people, who may name what they like. */
+const isTemplate = (path: string): boolean => path.startsWith("apps/cli/plugin_templates/")
 
 const scripts = (files: Files) => [...files].filter(([path]) => isScript(path))
 
@@ -29,8 +32,8 @@ export const importsGoThroughDoors = (files: Files): ReadonlyArray<string> => {
       const name = packageName(specifier)
       if (names.has(name) && !doors.has(specifier))
         return [`${path} imports "${specifier}", which is no door of ${name}`]
-      // Tests and benchmarks try any package of the workspace.
-      if (looksBehindDoors(path) && names.has(name)) return []
+      // Tests and benchmarks try any package of the workspace; a template's package.json is written with it.
+      if ((looksBehindDoors(path) || isTemplate(path)) && names.has(name)) return []
       if (home && name !== home.name && !home.dependencies.has(name)) {
         return [`${path} imports "${specifier}", which ${home.name} does not declare`]
       }
@@ -50,6 +53,7 @@ const allowedNames = (home: WorkspacePackage, path: string): ReadonlyArray<strin
   if (home.folder === "core")
     return ["effect", ...coreLibraries.filter(([room]) => path.startsWith(room)).map(([, name]) => name)]
   if (home.folder.startsWith("plugins/")) return ["effect", "@powerinfer/core"]
+  if (isStrangers(home) && !path.endsWith("_test.ts")) return ["effect", "@powerinfer/core"]
   return undefined
 }
 
@@ -88,7 +92,7 @@ export const coreNamesNoPlugin = (files: Files): ReadonlyArray<string> => {
 export const pluginsAreFound = (files: Files): ReadonlyArray<string> => {
   const plugins = new Set(packagesOf(files).flatMap((one) => (one.folder.startsWith("plugins/") ? [one.name] : [])))
   return scripts(files)
-    .filter(([path]) => path === "mod.ts" || path.startsWith("apps/"))
+    .filter(([path]) => path === "mod.ts" || (path.startsWith("apps/") && !isTemplate(path)))
     .flatMap(([path, text]) =>
       importsOf(text)
         .filter((specifier) => plugins.has(packageName(specifier)))

@@ -1,11 +1,17 @@
 // Does everybody install the same packages, under Bun and under Deno alike?
 import type { Files } from "./source_scan.ts"
-import { packagesOf } from "./workspace.ts"
+import { isStrangers, packagesOf, type WorkspacePackage } from "./workspace.ts"
+
+/** What a package asks for; of one that is written as a stranger's, what it asks of others: ours it has from a registry, in ranges. */
+const askedOf = (packages: ReadonlyArray<WorkspacePackage>, one: WorkspacePackage): ReadonlyMap<string, string> =>
+  isStrangers(one)
+    ? new Map([...one.dependencies].filter(([name]) => packages.every((ours) => ours.name !== name)))
+    : one.dependencies
 
 /** Every dependency names one version, or our own workspace. */
 export const versionsArePinned = (files: Files): ReadonlyArray<string> =>
-  packagesOf(files).flatMap((one) =>
-    [...one.dependencies]
+  packagesOf(files).flatMap((one, _index, packages) =>
+    [...askedOf(packages, one)]
       .filter(([, version]) => version !== "workspace:*" && !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
       .map(([name, version]) => `${one.name} asks for ${name} "${version}"; name one exact version`)
   )
@@ -13,8 +19,9 @@ export const versionsArePinned = (files: Files): ReadonlyArray<string> =>
 /** Two packages of ours never ask for two versions of a third. */
 export const versionsAgree = (files: Files): ReadonlyArray<string> => {
   const asked = new Map<string, Set<string>>()
-  for (const one of packagesOf(files)) {
-    for (const [name, version] of one.dependencies) asked.set(name, (asked.get(name) ?? new Set()).add(version))
+  const packages = packagesOf(files)
+  for (const one of packages) {
+    for (const [name, version] of askedOf(packages, one)) asked.set(name, (asked.get(name) ?? new Set()).add(version))
   }
   return [...asked]
     .filter(([, versions]) => versions.size > 1)
@@ -30,7 +37,7 @@ export const lockfileNamesNoHost = (files: Files): ReadonlyArray<string> => {
 
 /** What deno.json must map so that the imports of all packages resolve there too. Bun ignores these, so nothing else notices a gap. */
 const denoImportsWanted = (files: Files): ReadonlyMap<string, string> => {
-  const packages = packagesOf(files)
+  const packages = packagesOf(files).filter((one) => !isStrangers(one))
   const ours = new Set(packages.map((one) => one.name))
   const wanted = new Map<string, string>()
   for (const one of packages) {

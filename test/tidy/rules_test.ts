@@ -36,6 +36,11 @@ const tidyTree = {
   "test/support/assert/mod.ts": "",
   "test/engine_test.ts": `import "../core/engine.ts"\nimport "@std/assert"\nimport { test } from "bun:test"\n`,
   "native/cpu/abi.cc": "// One thread pool per machine.\n",
+  "examples/plugins/guess/package.json": manifest("predictor-guess", {
+    peerDependencies: { "@powerinfer/core": "^0.1.0", effect: "^4.1.0" },
+    devDependencies: { effect: "4.1.0" }
+  }),
+  "examples/plugins/guess/mod.ts": `import { Predictor } from "@powerinfer/core"\n`,
   "scripts/launch.mjs": `spawn("scripts/test.ts")\n`,
   "scripts/test.ts": "",
   "models/tiny-llama-7m.gguf": "",
@@ -76,6 +81,7 @@ const planted: ReadonlyArray<readonly [rule: string, changes: Readonly<Record<st
     { "mod.ts": `import gate from "@powerinfer/exact-gate"` },
     "find it by its name"
   ],
+  [oneWay, { "examples/plugins/guess/mod.ts": `import "@powerinfer/exact-gate"` }, "only effect and @powerinfer/core"],
   ["core names no plugin", { "core/engine.ts": `const fallback = "exact_gate"` }, "names the plugin exact_gate"],
   [
     "core names no plugin",
@@ -129,6 +135,11 @@ const planted: ReadonlyArray<readonly [rule: string, changes: Readonly<Record<st
     "versions are pinned",
     { "core/package.json": manifest("@powerinfer/core", { devDependencies: { x: "latest" } }) },
     `asks for x "latest"`
+  ],
+  [
+    "versions are pinned",
+    { "examples/plugins/guess/package.json": manifest("predictor-guess", { devDependencies: { x: "^1.0.0" } }) },
+    `predictor-guess asks for x "^1.0.0"`
   ],
   [
     "versions agree",

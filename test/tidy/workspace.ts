@@ -48,6 +48,9 @@ const readPackage = (path: string, text: string): WorkspacePackage => {
   }
 }
 
+/** Written as somebody else would write it: outside the workspace, with our packages from a registry. */
+export const isStrangers = ({ folder }: WorkspacePackage): boolean => folder.startsWith("examples/")
+
 /** The package whose folder holds the file most closely. */
 export const packageOfFile = (packages: ReadonlyArray<WorkspacePackage>, path: string): WorkspacePackage | undefined =>
   packages

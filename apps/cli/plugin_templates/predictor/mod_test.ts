@@ -1,0 +1,17 @@
+// Goal: the predictor keeps the contract of every predictor, and names the neurons that it says it names.
+import { expect, test } from "bun:test"
+import { predictorContract } from "@powerinfer/core/testing"
+import plugin from "./mod.ts"
+import { differingBits, signBits } from "./signs.ts"
+
+predictorContract({ test, plugin })
+predictorContract({ test, plugin, options: { agreement: 0 } })
+
+test("signBits() and differingBits() count the places where two signs differ", () => {
+  const width = 70
+  const row = Float32Array.from({ length: width }, (_, i) => (i % 3 === 0 ? 1 : -1))
+  const opposite = row.map((value) => -value)
+  const [a, b] = [signBits(row, width), signBits(opposite, width)]
+  expect(differingBits(a, 0, a, a.length)).toBe(0)
+  expect(differingBits(a, 0, b, a.length)).toBe(width)
+})
