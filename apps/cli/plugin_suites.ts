@@ -142,6 +142,15 @@ const selectFigures = ({ model, ...cost }: NamedCost): ReadonlyArray<Figure> => 
   ...(cost.bytesPerCall === undefined
     ? []
     : [{ name: `select on ${model} allocates`, value: cost.bytesPerCall, unit: "bytes a call" }]),
+  ...(cost.nanosecondsOverBuiltIn === undefined
+    ? []
+    : [
+        {
+          name: `select on ${model}, called by a native device, over a built-in kernel`,
+          value: cost.nanosecondsOverBuiltIn / 1000,
+          unit: "µs a call"
+        }
+      ]),
   { name: `select on ${model} names`, value: cost.neuronsPerRow, unit: "neurons a row" }
 ]
 

@@ -16,6 +16,7 @@ export const outdatedSide = (
 ): "engine" | "plugin" | "nonsense" | undefined => {
   if (validRange(range) === null) return "nonsense"
   // A pre-release of the engine is that version as far as plugins are concerned.
-  if (satisfies(version, range, { includePrerelease: true })) return undefined
-  return gtr(version, range, { includePrerelease: true }) ? "plugin" : "engine"
+  const released = version.split("-")[0]!
+  if (satisfies(released, range)) return undefined
+  return gtr(released, range) ? "plugin" : "engine"
 }

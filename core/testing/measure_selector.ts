@@ -1,8 +1,10 @@
 // What does a call of `select` cost?
+import { Effect } from "effect"
 import type { HiddenRows } from "../batch.ts"
 import type { Model } from "../model/model.ts"
 import { NeuronSet } from "../neuron_set.ts"
-import type { NeuronSelector } from "../predictor.ts"
+import { measureNativeSelector } from "../native/measure_predictor.ts"
+import type { NativeSelector, NeuronSelector } from "../predictor.ts"
 import { measureAllocation } from "./allocation.ts"
 
 /** The cost of one selector on one model. */
@@ -17,6 +19,8 @@ export interface SelectorCost {
   readonly bytesPerCall: number | undefined
   /** Neurons that a row gets, on average over blocks. */
   readonly neuronsPerRow: number
+  /** Of a native one: what a call costs a native device more than the same kernel would if it were built in. The median over blocks. */
+  readonly nanosecondsOverBuiltIn?: number
 }
 
 const sampleCount = 15
@@ -58,17 +62,27 @@ export const measureSelector = (given: {
     const bytes = measureAllocation(call)?.bytes
     let named = 0
     for (let row = 0; row < hidden.rowCount; row++) named += active.count(row)
-    return { nanoseconds: median(samples), atBest: Math.min(...samples), bytes, neurons: named / hidden.rowCount }
+    const neurons = named / hidden.rowCount
+    const overBuiltIn = selector.native && nanosecondsOverBuiltIn(selector.native, block, hidden)
+    return { nanoseconds: median(samples), atBest: Math.min(...samples), bytes, neurons, overBuiltIn }
   })
   const nanosecondsByBlock = blocks.map(({ nanoseconds }) => nanoseconds)
   const bytes = blocks.map((block) => block.bytes).filter((count) => count !== undefined)
+  const overBuiltIn = blocks.map((block) => block.overBuiltIn).filter((nanoseconds) => nanoseconds !== undefined)
   return {
     nanosecondsPerCall: median(nanosecondsByBlock),
     nanosecondsAtBest: median(blocks.map(({ atBest }) => atBest)),
     nanosecondsByBlock,
     bytesPerCall: bytes.length === 0 ? undefined : median(bytes),
-    neuronsPerRow: blocks.reduce((sum, { neurons }) => sum + neurons, 0) / blockCount
+    neuronsPerRow: blocks.reduce((sum, { neurons }) => sum + neurons, 0) / blockCount,
+    ...(overBuiltIn.length > 0 && { nanosecondsOverBuiltIn: median(overBuiltIn) })
   }
+}
+
+/** The library is loaded: its predictor is open. */
+const nanosecondsOverBuiltIn = (native: NativeSelector, block: number, hidden: HiddenRows): number => {
+  const { kernelSeconds, callSeconds } = Effect.runSync(measureNativeSelector(native, block, hidden))
+  return (callSeconds - kernelSeconds) * 1e9
 }
 
 /** Nanoseconds a call, of every sample. */

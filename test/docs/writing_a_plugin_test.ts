@@ -79,7 +79,7 @@ for (const [index, { path, needsC, text, what }] of blocks.entries()) {
       if (path !== "") return writeFileSync(join(dirname(directory), path), text)
       const { exitCode, stdout, stderr } = await type(text)
       expect(exitCode, `${stdout}\n${stderr}`).toBe(0)
-      if (text.includes("generate")) expect(stdout.length).toBeGreaterThan(40)
+      if (text.includes("generate") || text.includes("script.ts")) expect(stdout.length).toBeGreaterThan(40)
       if (text.includes("bench")) for (const name of ["exact_gate", "every_neuron"]) expect(stdout).toContain(name)
       if (text.includes("run test")) expect(stderr).toMatch(/ 0 fail/)
     },

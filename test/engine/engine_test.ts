@@ -221,7 +221,11 @@ test("generate() refuses a session that is closed", async () => {
 })
 
 test("a plugin option that nobody knows is refused by name", async () => {
-  const error = await open({ backends: [cpu({ thread: 2 })] }).pipe(Effect.scoped, Effect.flip, Effect.runPromise)
+  const error = await open({ backends: [{ ...cpu(), options: { thread: 2 } }] }).pipe(
+    Effect.scoped,
+    Effect.flip,
+    Effect.runPromise
+  )
   expect(error).toMatchObject({ _tag: "PluginUnavailable", name: cpu().name })
   expect(error.message).toContain("thread")
 })

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { discoverPlugins, pickPlugin, projectDirectory } from "@powerinfer/core"
+import { discoverPlugins, importPlugin, pickPlugin, projectDirectory } from "@powerinfer/core"
 import { Effect } from "effect"
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), "powerinfer-discover-")))
@@ -82,6 +82,15 @@ describe("discoverPlugins()", () => {
   test("finds nothing where there is no package.json", async () => {
     expect((await Effect.runPromise(discoverPlugins(join(root, "nowhere")))).plugins).toEqual([])
   })
+})
+
+test("our own packages announce what their modules say, and fit this engine", async () => {
+  const { plugins, problems } = await Effect.runPromise(discoverPlugins(process.cwd()))
+  expect(problems).toEqual([])
+  for (const { kind, name, version, module } of plugins) {
+    const plugin = await Effect.runPromise(importPlugin(kind, name, module))
+    expect([plugin.kind, plugin.name, plugin.version, plugin.module]).toEqual([kind, name, version, module])
+  }
 })
 
 describe("pickPlugin()", () => {

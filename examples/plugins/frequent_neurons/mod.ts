@@ -20,10 +20,12 @@ const name = "frequent_neurons"
 const defaultShare = 0.3
 
 const Options = Schema.Struct({
-  /** What training wrote; absent: untrained. */
-  file: Schema.optionalKey(Schema.String),
-  /** The part of every block's neurons to propose, rounded up. */
-  share: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)))
+  file: Schema.optionalKey(Schema.String.annotate({ description: "What training wrote; absent: untrained" })),
+  share: Schema.optionalKey(
+    Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)).annotate({
+      description: `The part of every block's neurons to propose, rounded up; absent: ${defaultShare}`
+    })
+  )
 })
 
 /** Where the artifact is and how many neurons to propose. */

@@ -19,8 +19,11 @@ const defaultShare = 0.3
 const kernels = nativeKernels({ module: import.meta.url, name })
 
 const Options = Schema.Struct({
-  /** The part of a block's neurons to propose, rounded up. */
-  share: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)))
+  share: Schema.optionalKey(
+    Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)).annotate({
+      description: `The part of a block's neurons to propose, rounded up; absent: ${defaultShare}`
+    })
+  )
 })
 
 /** How many neurons to propose. */

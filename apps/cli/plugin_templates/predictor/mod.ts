@@ -10,8 +10,11 @@ const name = "plugin_name"
 const defaultAgreement = 0.48
 
 const Options = Schema.Struct({
-  /** The least share of places in which the signs must be the same. Lower: more neurons, fewer misses. */
-  agreement: Schema.optionalKey(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })))
+  agreement: Schema.optionalKey(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).annotate({
+      description: `The least share of places in which the signs must be the same, lower: more neurons, fewer misses; absent: ${defaultAgreement}`
+    })
+  )
 })
 
 /** Of every block, the matrix whose products decide whether a neuron fires. u32[block_count][ffn_width, ceil(hidden_width / 32)] */

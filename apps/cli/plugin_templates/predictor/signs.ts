@@ -16,14 +16,23 @@ export const writeSigns = (values: Float32Array, at: number, width: number, into
   for (let i = 0; i < width; i++) if (values[at + i]! > 0) into[word + (i >>> 5)]! |= 1 << (i & 31)
 }
 
+/** Four sums of bytes, 8 a word at most, fit 32 bits for so many words. */
+const wordsPerSum = 31
+
 /** In how many bits `count` words of a, from `at` on, and of b differ. */
 export const differingBits = (a: Uint32Array, at: number, b: Uint32Array, count: number): number => {
   let differing = 0
-  for (let i = 0; i < count; i++) {
-    let word = a[at + i]! ^ b[i]!
-    word -= (word >>> 1) & 0x55555555
-    word = (word & 0x33333333) + ((word >>> 2) & 0x33333333)
-    differing += (((word + (word >>> 4)) & 0x0f0f0f0f) * 0x01010101) >>> 24
+  for (let begin = 0; begin < count; begin += wordsPerSum) {
+    const end = Math.min(begin + wordsPerSum, count)
+    let bytes = 0
+    for (let i = begin; i < end; i++) {
+      let word = a[at + i]! ^ b[i]!
+      word -= (word >>> 1) & 0x55555555
+      word = (word & 0x33333333) + ((word >>> 2) & 0x33333333)
+      bytes += (word + (word >>> 4)) & 0x0f0f0f0f
+    }
+    bytes = (bytes & 0x00ff00ff) + ((bytes >>> 8) & 0x00ff00ff)
+    differing += (bytes + (bytes >>> 16)) & 0xffff
   }
   return differing
 }
