@@ -120,6 +120,8 @@ for (const plugin of plugins) {
           copy,
           process.execPath,
           "test",
+          // What is left may be slow: without the cpu backend the engine runs on the reference.
+          "--timeout=60000",
           ...(everything ? testsNotAbout(copy, plugin) : quick)
         )
         const told = errors.split("\n").filter((line) => /^\(fail\)|^ *\d+ (pass|fail)|error:/.test(line))

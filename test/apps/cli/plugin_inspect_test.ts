@@ -116,7 +116,9 @@ describe("powerinfer plugin inspect", () => {
   })
 
   test("ends with 8 on a name that is none, and on a module that is no plugin", () => {
-    expect(resultOf("nobody").stderr).toMatch(/^powerinfer: Cannot load the plugin nonsense: .*; name a plugin of ours/)
+    expect(resultOf("nobody").stderr).toMatch(
+      /^powerinfer: Cannot load the plugin nonsense: .*; use a name of powerinfer plugin list/
+    )
     expect(resultOf("noPlugin").stderr).toContain("has no plugin as its default export; use a name of")
     expect([resultOf("nobody").code, resultOf("noPlugin").code]).toEqual([8, 8])
   })
