@@ -177,19 +177,23 @@ describe.skipIf(compiler === null)("a native predictor", () => {
       )
   )
 
-  test("is measured: a block's cost, and what a call costs over a built-in kernel", () =>
-    Effect.runPromise(
-      Effect.gen(function* () {
-        const model = yield* openTinyModel(tiny)
-        const { open } = yield* loadPlugin(threshold({ threshold: 0.1 }))
-        const selector = yield* open({ model, probe: { activations: () => {} }, rowCountMax: 8, announce: () => {} })
-        const rows = () => ({ rowCount: 1, width: 64, values: hidden.slice(0, 64) })
-        const cost = measureSelector({ selector, model, rows })
-        expect(cost.nanosecondsPerCall).toBeGreaterThan(0)
-        expect(Number.isFinite(cost.nanosecondsOverBuiltIn)).toBe(true)
-        expect(cost.neuronsPerRow).toBe(above(0.1, 0).length)
-      }).pipe(Effect.scoped) as Effect.Effect<void>
-    ))
+  test(
+    "is measured: a block's cost, and what a call costs over a built-in kernel",
+    () =>
+      Effect.runPromise(
+        Effect.gen(function* () {
+          const model = yield* openTinyModel(tiny)
+          const { open } = yield* loadPlugin(threshold({ threshold: 0.1 }))
+          const selector = yield* open({ model, probe: { activations: () => {} }, rowCountMax: 8, announce: () => {} })
+          const rows = () => ({ rowCount: 1, width: 64, values: hidden.slice(0, 64) })
+          const cost = measureSelector({ selector, model, rows })
+          expect(cost.nanosecondsPerCall).toBeGreaterThan(0)
+          expect(Number.isFinite(cost.nanosecondsOverBuiltIn)).toBe(true)
+          expect(cost.neuronsPerRow).toBe(above(0.1, 0).length)
+        }).pipe(Effect.scoped) as Effect.Effect<void>
+      ),
+    30_000
+  )
 
   for (const [what, defines, words] of [
     ["an older ABI", ["ABI_MAJOR=0u"], /update the plugin/],
