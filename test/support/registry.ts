@@ -4,11 +4,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 
-/** What npm is set up to install from. */
+/** What npm is set up to install from; where there is no npm, nothing. */
 const upstream = (): string => {
   const npm = Bun.which("npm")
   const configured = npm ? Bun.spawnSync([npm, "config", "get", "registry"]).stdout.toString().trim() : ""
-  return (configured.startsWith("http") ? configured : "https://registry.npmjs.org").replace(/\/*$/, "")
+  return configured.replace(/\/*$/, "")
 }
 
 /** What a package manager reads of one version. */
