@@ -2,6 +2,7 @@
 import { Effect, Schema } from "effect"
 import type { NativeLibraryError } from "./library.ts"
 import { isaNames, type IsaName } from "./machine.ts"
+import { mapFile, mapFileSymbols } from "./map_file.ts"
 import { openHandle } from "./open_handle.ts"
 import { loadPowerinfer } from "./powerinfer.ts"
 
@@ -27,8 +28,7 @@ export interface BandwidthOptions {
 }
 
 const symbols = {
-  powerinfer_file_open: { args: ["buf", "u32", "buf"], ret: "i32" },
-  powerinfer_file_close: { args: ["u32"], ret: "i32" },
+  ...mapFileSymbols,
   powerinfer_cpu_open: { args: ["u32", "u32", "buf"], ret: "i32" },
   powerinfer_cpu_measure_bandwidth: { args: ["u32", "f64", "u32", "buf"], ret: "i32" },
   powerinfer_cpu_measure_file_bandwidth: { args: ["u32", "u32", "u32", "buf"], ret: "i32" },
@@ -64,13 +64,7 @@ export const measureBandwidth = (
       let status: number
       if (file === undefined) status = calls[call](cpu, sizeBytes, repetitions, bytesPerSecond)
       else {
-        const path = new TextEncoder().encode(file)
-        const mapped = yield* openHandle(
-          native,
-          "powerinfer_file_open",
-          (out) => calls.powerinfer_file_open(path, path.length, out),
-          (handle) => calls.powerinfer_file_close(handle)
-        )
+        const mapped = yield* mapFile(native, file)
         call = "powerinfer_cpu_measure_file_bandwidth"
         status = calls[call](cpu, mapped, repetitions, bytesPerSecond)
       }

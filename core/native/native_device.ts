@@ -14,6 +14,7 @@ import type { PluginKernels } from "../plugin.ts"
 import { bindModel } from "./bind_model.ts"
 import { type BatchCalls, openDataPlane } from "./data_plane.ts"
 import type { NativeLibraryError, Symbols } from "./library.ts"
+import { mapFile, mapFileSymbols } from "./map_file.ts"
 import { nativeShape } from "./model_shape.ts"
 import { openHandle } from "./open_handle.ts"
 import { loadPluginLibrary } from "./plugin_library.ts"
@@ -22,8 +23,7 @@ import { loadPowerinfer } from "./powerinfer.ts"
 import { type NativeCallFailed, Status } from "./status.ts"
 
 const symbols = {
-  powerinfer_file_open: { args: ["buf", "u32", "buf"], ret: "i32" },
-  powerinfer_file_close: { args: ["u32"], ret: "i32" },
+  ...mapFileSymbols,
   powerinfer_device_facts: { args: ["u32", "buf"], ret: "i32" },
   powerinfer_device_new: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_device_option: settingSymbols.option,
@@ -94,15 +94,9 @@ export const openNativeDevice = Effect.fnUntraced(function* (
   const { symbols: calls, failed } = native
   const words = ({ reason }: NativeCallFailed) => new BackendFailure({ backend: name, reason })
 
-  const files = yield* Effect.forEach(model.gguf.files, ({ path }) => {
-    const bytes = new TextEncoder().encode(path)
-    return openHandle(
-      native,
-      "powerinfer_file_open",
-      (out) => calls.powerinfer_file_open(bytes, bytes.length, out),
-      (file) => calls.powerinfer_file_close(file)
-    )
-  }).pipe(Effect.mapError(words))
+  const files = yield* Effect.forEach(model.gguf.files, ({ path }) => mapFile(native, path)).pipe(
+    Effect.mapError(words)
+  )
   const device = yield* openHandle(
     native,
     "powerinfer_device_new",

@@ -1,4 +1,4 @@
-// How are threads with an instruction set had, and files for them to read?
+// How are threads with an instruction set had?
 import {
   BackendFailure,
   isaNames,
@@ -37,14 +37,3 @@ export const openCpu = Effect.fnUntraced(function* (
   ).pipe(Effect.mapError(({ reason }) => backendFailure(reason)))
   return { native, handle }
 })
-
-/** Maps a file for native calls, until the scope closes. Fails where it is missing, empty or no regular file. */
-export const mapFile = ({ native }: Cpu, path: string) => {
-  const bytes = new TextEncoder().encode(path)
-  return openHandle(
-    native,
-    "powerinfer_file_open",
-    (out) => native.symbols.powerinfer_file_open(bytes, bytes.length, out),
-    (file) => native.symbols.powerinfer_file_close(file)
-  ).pipe(Effect.mapError(({ reason }) => backendFailure(reason)))
-}

@@ -6,6 +6,7 @@ import {
   type DeviceContext,
   estimateMemory,
   type Model,
+  mapFile,
   nativeShape,
   openDataPlane,
   openHandle,
@@ -15,7 +16,7 @@ import {
 } from "@powerinfer/core"
 import { Effect } from "effect"
 import { batchCalls } from "./batch_calls.ts"
-import { type Cpu, mapFile, openCpu } from "./cpu.ts"
+import { type Cpu, openCpu } from "./cpu.ts"
 import { backendFailure, openFailure } from "./failures.ts"
 import { type MemoryBudget, openMemoryBudget } from "./memory_budget.ts"
 import type { CpuOptions } from "./options.ts"
@@ -52,7 +53,7 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
     yield* budget.reserve("the workspace", workspaceBytes)
   }
 
-  const files = yield* Effect.forEach(model.gguf.files, ({ path }) => mapFile(cpu, path))
+  const files = yield* Effect.forEach(model.gguf.files, ({ path }) => mapOnto(cpu, path))
   const wanted = { purpose: "the workspace", neededBytes: workspaceBytes, availableBytes: budget.availableBytes() }
   const handle = yield* openHandle(
     cpu.native,
@@ -72,7 +73,7 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
       { cpu, model, files, announce: context.announce, make: options.repack },
       repacked
     )
-    yield* bindRepacked(cpu, handle, model, repacked, yield* mapFile(cpu, path))
+    yield* bindRepacked(cpu, handle, model, repacked, yield* mapOnto(cpu, path))
   }
   if (options.weights === "resident") {
     const repackedBytes = repacked?.matrixBytes ?? []
@@ -95,6 +96,9 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
   const device: Device = { ...dataPlane, openCache: cacheOpener(cpu, handle, model, budget) }
   return device
 })
+
+const mapOnto = ({ native }: Cpu, path: string) =>
+  Effect.mapError(mapFile(native, path), ({ reason }) => backendFailure(reason))
 
 const overflow = (weightBytes: number, availableBytes: number): string =>
   `${(weightBytes / 1e9).toFixed(2)} GB of weights do not fit in the ${(availableBytes / 1e9).toFixed(2)} GB of memory that are available: they will be read from the disk again and again`

@@ -1,10 +1,11 @@
 // Which functions of libpowerinfer does this backend call?
 
+import { mapFileSymbols } from "@powerinfer/core"
+
 /** Definitions of native/include/powerinfer.h, in its order. */
 export const cpuSymbols = {
   powerinfer_machine_read: { args: ["buf"], ret: "i32" },
-  powerinfer_file_open: { args: ["buf", "u32", "buf"], ret: "i32" },
-  powerinfer_file_close: { args: ["u32"], ret: "i32" },
+  ...mapFileSymbols,
   powerinfer_cpu_open: { args: ["u32", "u32", "buf"], ret: "i32" },
   powerinfer_cpu_close: { args: ["u32"], ret: "i32" },
   powerinfer_model_open: { args: ["u32", "buf", "buf"], ret: "i32" },
