@@ -14,6 +14,7 @@ import type { GivenOptions } from "../../../apps/cli/option_flags.ts"
 import { plainValue } from "../../../apps/cli/option_text.ts"
 import { pluginReport } from "../../../apps/cli/plugin_report.ts"
 import { type CliResult, runAll, runCli } from "./run_cli.ts"
+import { noFlags } from "./no_flags.ts"
 
 const refuses = "./test/support/plugins/refuses.ts"
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-flags-"))
@@ -179,26 +180,13 @@ describe("knownOptions()", () => {
   })
 })
 
-const none: EngineFlags = {
-  threads: undefined,
-  ctx: undefined,
-  kvType: undefined,
-  batch: undefined,
-  predictor: undefined,
-  placement: undefined,
-  backend: [],
-  isa: undefined,
-  weights: undefined,
-  repack: undefined
-}
-
 /** As flags of kind json give it. */
 const raw = (key: string, text: string): GivenOptions => ({
   [key]: { from: `--${key}`, read: ({ kind }) => (kind === "text" ? text : JSON.parse(text)) }
 })
-const settings = (flags: Partial<EngineFlags>) => Effect.runPromise(engineSettings("m", { ...none, ...flags }))
+const settings = (flags: Partial<EngineFlags>) => Effect.runPromise(engineSettings("m", { ...noFlags, ...flags }))
 const failure = (flags: Partial<EngineFlags>) =>
-  Effect.runPromise(Effect.flip(engineSettings("m", { ...none, ...flags })))
+  Effect.runPromise(Effect.flip(engineSettings("m", { ...noFlags, ...flags })))
 
 describe("engineSettings()", () => {
   test("gives an option to those backends that have it, as each wants it", async () => {

@@ -11,6 +11,7 @@ import type { EngineFlags } from "../../../apps/cli/flags.ts"
 import type { GivenOptions } from "../../../apps/cli/option_flags.ts"
 import { readSettingsFile } from "../../../apps/cli/settings_file.ts"
 import { type CliResult, runAll, runCli } from "./run_cli.ts"
+import { noFlags } from "./no_flags.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-settings-"))
 const path = join(folder, "settings.toml")
@@ -43,22 +44,10 @@ const read = (text: string) => {
   return readSettingsFile(path)
 }
 
-const none: EngineFlags = {
-  threads: undefined,
-  ctx: undefined,
-  kvType: undefined,
-  batch: undefined,
-  predictor: undefined,
-  placement: undefined,
-  backend: [],
-  isa: undefined,
-  weights: undefined,
-  repack: undefined
-}
 const settings = async (text: string, flags: Partial<EngineFlags> = {}) =>
-  Effect.runPromise(Effect.flatMap(read(text), (file) => engineSettings("m", { ...none, ...flags, file })))
+  Effect.runPromise(Effect.flatMap(read(text), (file) => engineSettings("m", { ...noFlags, ...flags, file })))
 const failure = (text: string) =>
-  Effect.runPromise(Effect.flip(Effect.flatMap(read(text), (file) => engineSettings("m", { ...none, file }))))
+  Effect.runPromise(Effect.flip(Effect.flatMap(read(text), (file) => engineSettings("m", { ...noFlags, file }))))
 
 const loud = join(folder, "loud")
 const runs = {
