@@ -6,6 +6,9 @@
  * import { definePlugin, type Predictor } from "@powerinfer/core"
  * ```
  */
+export * from "./artifacts/activation_profile.ts"
+export * from "./artifacts/artifact.ts"
+export * from "./artifacts/predictor_weights.ts"
 export * from "./backend.ts"
 export * from "./batch.ts"
 export * from "./engine/engine.ts"

@@ -1,6 +1,14 @@
 // With which code does the program end, and why?
 import type { CliError } from "effect/cli"
-import type { BandwidthUnknown, EngineError, TokenOutsideVocabulary, FileUnwritable, TokenizerError } from "powerinfer"
+import type {
+  ArtifactUnreadable,
+  BandwidthUnknown,
+  EngineError,
+  FileUnwritable,
+  StaleArtifact,
+  TokenizerError,
+  TokenOutsideVocabulary
+} from "powerinfer"
 import type { PluginFolderExists } from "./commands/plugin_create.ts"
 import type { InvalidUsage } from "./invalid_usage.ts"
 import type { OutputClosed, OutputFailed } from "./output.ts"
@@ -18,7 +26,8 @@ export const exitCodes = {
   6: "not enough memory",
   7: "the prompt: too long for the context, not UTF-8, or no chat template for it",
   8: "a plugin cannot be had, does not fit the model, or broke its contract",
-  9: "the native library cannot be found, built or loaded"
+  9: "the native library cannot be found, built or loaded",
+  10: "a profile, trace, plan or report is damaged, or was made for another model"
 } as const
 
 export type ExitCode = keyof typeof exitCodes
@@ -33,6 +42,8 @@ export type CommandError =
   | EngineError
   | TokenizerError
   | BandwidthUnknown
+  | ArtifactUnreadable
+  | StaleArtifact
   | TokenOutsideVocabulary
   | FileUnwritable
   | InvalidUsage
@@ -113,7 +124,10 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   PlacementImpossible: 8,
   PredictorMismatch: 8,
 
-  NativeLibraryError: 9
+  NativeLibraryError: 9,
+
+  ArtifactUnreadable: 10,
+  StaleArtifact: 10
 }
 
 /** The code of an error; 1 for anything that is none of ours. */
