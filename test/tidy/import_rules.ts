@@ -44,8 +44,9 @@ export const importsGoThroughDoors = (files: Files): ReadonlyArray<string> => {
   })
 }
 
-/** What rooms of core may import besides effect: the template engine, and the comparison of versions. */
+/** What rooms of core may import besides effect: columns on disk, the template engine, the comparison of versions. */
 const coreLibraries: ReadonlyArray<readonly [room: string, name: string]> = [
+  ["core/artifacts/", "apache-arrow"],
   ["core/tokenizer/", "@huggingface/jinja"],
   ["core/plugin_host/", "semver"]
 ]
