@@ -3,6 +3,7 @@
 // Flags are declared here; the module that does the work is imported when its command runs, so that none waits for the others.
 import { Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
+import { evaluateCommand } from "./evaluate_command.ts"
 import { exitCodeTable } from "./exit_code.ts"
 import {
   ctxFlag,
@@ -176,6 +177,7 @@ export const powerinfer = (known: KnownOptions) => {
       inspect,
       devices,
       bench(engine),
+      evaluateCommand(engine),
       pluginCommand
     ])
   )
