@@ -4,8 +4,7 @@ import { formatBytes, formatRate, formatShare } from "./quantities.ts"
 import { textTable } from "./text_table.ts"
 
 /** Read a token, of everything. */
-export const bytesPerToken = ({ weightBytes, predictorBytes, cacheBytes }: DecodeFigures): number =>
-  weightBytes + predictorBytes + cacheBytes
+export const bytesPerToken = ({ weightBytes, cacheBytes }: DecodeFigures): number => weightBytes + cacheBytes
 
 /** "21.92 (19.59 to 24.72)". */
 export const formatInterval = (interval: Interval, format: (value: number) => string): string =>

@@ -18,7 +18,7 @@ const UsedPlugin = Schema.Struct({
 /** Of decoding the text's own tokens one at a time. */
 const DecodeFigures = Schema.Struct({
   tokensPerSecond: Spread,
-  /** Read a token: weights, what the predictor reads of its own, keys and values. */
+  /** Read a token: weights, of these the predictor's own, and keys and values. */
   weightBytes: Schema.Finite,
   predictorBytes: Schema.Finite,
   cacheBytes: Schema.Finite,
@@ -28,11 +28,11 @@ const DecodeFigures = Schema.Struct({
 export type DecodeFigures = typeof DecodeFigures.Type
 
 /**
- * Proposals of the predictor beside the truth. Of an activation that makes no zeros there is no truth to recall: only the share of neurons and
+ * What the predictor leaves for the FFN to compute, beside the truth. Of an activation that makes no zeros there is no truth to recall: only the share of neurons and
  * the magnitude are defined then.
  */
 const SelectionShares = {
-  /** Share of neurons that were proposed. */
+  /** Share of neurons that were proposed and are above the predictor's thresholds, where it has any. */
   proposedShare: Schema.Finite,
   /** Σ |activation| of what was proposed over that of all. */
   magnitudeKept: Schema.Finite,

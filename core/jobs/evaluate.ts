@@ -11,7 +11,7 @@ import { bootstrap, quantile } from "./bootstrap.ts"
 import type { EvaluationWindow } from "./evaluation_text.ts"
 import { fidelityClass } from "./fidelity.ts"
 import { commonPrefix, continueGreedily, sparseRows } from "./free_running.ts"
-import { selectionFigures, type SelectionSums, watchSelection } from "./judge_selection.ts"
+import { canWatch, selectionFigures, type SelectionSums, watchSelection } from "./judge_selection.ts"
 import { runSpeedPass, type SpeedPass, spreadOf } from "./measure_speed.ts"
 import { type RowScore, scoreRow } from "./score_row.ts"
 
@@ -21,7 +21,7 @@ export interface EvaluationOptions {
   readonly cacheType: CacheType
   /** Of the draws that intervals are made of. */
   readonly seed: number
-  /** Compares selections with the truth; default true. Costs about another dense gate and up. */
+  /** Compares selections with the truth, where that can be seen; default true. Costs about another dense gate and up. */
   readonly selection?: boolean
   /** Lets both runs write on from the beginnings of so many windows; 0 leaves it out. Default 8. */
   readonly promptCount?: number
@@ -40,17 +40,17 @@ const decodedTokens = 32
 /**
  * Compares two open plans of one model on the same windows: one that computes every neuron, and one as asked for.
  *
- * Scored rows run in batches in which the predictor selects for every row: an exact one would run dense in larger ones. The logits of one batch
- * are held at a time, of every position one number.
+ * Scored rows run as rows that decode, in batches in which the predictor selects for each: an exact one would run dense in larger ones. What comes
+ * before them in a window is their prompt. The logits of one batch are held at a time, of every position one number.
  *
  * - fails  as the KV caches of a window do; with `TokenOutsideVocabulary`
  */
 export const evaluate = Effect.fnUntraced(function* (dense: OpenPlan, asked: OpenPlan, options: EvaluationOptions) {
-  const { windows, cacheType, seed, selection = true, promptCount = 8, decodeWindows = 4, onWindow } = options
+  const { windows, cacheType, seed, promptCount = 8, decodeWindows = 4, onWindow } = options
   const { vocabularySize } = dense.model.shape
   for (const { tokens, targets } of windows) yield* checkTokens([...tokens, ...targets], vocabularySize)
 
-  const watched = selection ? watchSelection(asked) : undefined
+  const watched = (options.selection ?? true) && canWatch(asked) ? watchSelection(asked) : undefined
   const scoreWindow = openScorer(dense, watched?.plan ?? asked, cacheType)
   const scored: Array<WindowSums> = []
   const divergences: Array<number> = []
@@ -79,7 +79,7 @@ export const evaluate = Effect.fnUntraced(function* (dense: OpenPlan, asked: Ope
       max: ordered.at(-1)!
     },
     topAgreement: measured.topAgreement,
-    ...(selection && { selection: selectionFigures(selected, { sparse: asked.model.sparse, seed }) }),
+    ...(watched && { selection: selectionFigures(selected, { sparse: asked.model.sparse, seed }) }),
     ...(promptCount > 0 && { freeRunning: yield* runFreely(dense, asked, { ...options, promptCount }) }),
     ...(decodeWindows > 0 && { decode: yield* decodeText(dense, asked, { ...options, decodeWindows }) })
   }
@@ -122,7 +122,7 @@ const openScorer = (dense: OpenPlan, asked: OpenPlan, cacheType: CacheType) => {
     const askedCache = yield* openCache(asked, tokens.length, cacheType)
     const fill = (start: number, end: number, cache: number) => {
       batch.clear()
-      for (let at = start; at < end; at++) batch.add(tokens[at]!, at, cache, at >= firstScored)
+      for (let at = start; at < end; at++) batch.add(tokens[at]!, at, cache, at >= firstScored, at < firstScored)
       return batch
     }
     const sums: WindowSums = { tokens: targets.length, denseNll: 0, askedNll: 0, divergence: 0, agreements: 0 }
@@ -200,7 +200,7 @@ const decodeFigures = (passes: ReadonlyArray<SpeedPass>): DecodeFigures => {
   return {
     tokensPerSecond: spreadOf(passes.map(({ decodeTokensPerSecond }) => decodeTokensPerSecond)),
     weightBytes: mean(({ weightBytesPerToken }) => weightBytesPerToken),
-    predictorBytes: 0,
+    predictorBytes: mean(({ predictorBytesPerToken }) => predictorBytesPerToken),
     cacheBytes: mean(({ cacheBytesPerToken }) => cacheBytesPerToken),
     activeShare: mean(({ activeShare }) => activeShare)
   }

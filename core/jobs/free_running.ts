@@ -53,7 +53,7 @@ const continueTogether = Effect.fnUntraced(function* (
       const end = Math.min(start + plan.rowCountMax, prompt.length)
       batch.clear()
       for (let position = start; position < end; position++) {
-        batch.add(prompt[position]!, position, caches[index]!, position === prompt.length - 1)
+        batch.add(prompt[position]!, position, caches[index]!, position === prompt.length - 1, true)
       }
       const logits = forward(batch)!
       if (end === prompt.length) texts[index]!.push(topOf(logits, 0))

@@ -3,6 +3,7 @@ import type { EvaluationFigures } from "../artifacts/evaluation.ts"
 import type { Batch } from "../batch.ts"
 import type { OpenPlan } from "../engine/open_plan.ts"
 import type { NeuronSet } from "../neuron_set.ts"
+import { withSelect } from "../predictor.ts"
 import { bootstrap } from "./bootstrap.ts"
 
 /** Sums over the scored rows of one block. */
@@ -26,6 +27,10 @@ export interface WatchedPlan {
   readonly take: () => ReadonlyArray<SelectionSums>
 }
 
+/** Thresholds on the gate drop neurons that the activations alone do not tell apart. */
+export const canWatch = ({ model, selector, confirms }: OpenPlan): boolean =>
+  !(model.shape.gated && confirms && selector.thresholds?.some(({ gate }) => gate !== undefined))
+
 /**
  * The plan, with every selection compared to the activations of the same hidden vectors: those of the run as it is, mistakes and all. Rows
  * count whose logits are wanted.
@@ -42,16 +47,19 @@ export const watchSelection = (plan: OpenPlan): WatchedPlan => {
   const count = (block: number, selected: NeuronSet | undefined) => {
     if (scored === undefined) return
     const sum = sums[block]!
+    const thresholds = plan.confirms ? plan.selector.thresholds?.[block]?.activation : undefined
     for (let index = 0; index < scored.logitCount; index++) {
       const row = scored.logitRows[index]!
       sum.neurons += ffnWidth
-      sum.proposed += selected?.count(row) ?? ffnWidth
       for (let neuron = 0; neuron < ffnWidth; neuron++) {
         const magnitude = Math.abs(activations[row * ffnWidth + neuron]!)
+        const proposed = selected?.has(row, neuron) ?? true
+        const kept = proposed && (thresholds === undefined || magnitude > thresholds[neuron]!)
+        if (kept) sum.proposed++
         if (magnitude === 0) continue
         sum.fired++
         sum.magnitude += magnitude
-        if (selected !== undefined && !selected.has(row, neuron)) continue
+        if (!kept) continue
         sum.hit++
         sum.magnitudeKept += magnitude
       }
@@ -70,13 +78,10 @@ export const watchSelection = (plan: OpenPlan): WatchedPlan => {
       return hidden
     }
   }
-  const selector: OpenPlan["selector"] = {
-    ...plan.selector,
-    select: (block, hidden, active) => {
-      plan.selector.select(block, hidden, active)
-      count(block, active)
-    }
-  }
+  const selector = withSelect(plan.selector, (block, hidden, active, batch) => {
+    plan.selector.select(block, hidden, active, batch)
+    count(block, active)
+  })
   const take = () => {
     const taken = sums
     sums = emptySums(blockCount)

@@ -136,6 +136,27 @@ describe("evaluate()", () => {
       expect(selection!.magnitudeKept.value).toBeLessThan(0.6)
     }))
 
+  test("counts what is below a predictor's thresholds as not selected", () =>
+    evaluated(
+      silu,
+      usePlugin(partOfFired, { step: 1, threshold: 0.1 }),
+      { decodeWindows: 5 },
+      ({ selection, decode }) => {
+        const { proposedShare, magnitudeKept } = selection!
+        expect(proposedShare.value).toBeGreaterThan(0.2)
+        expect(proposedShare.value).toBeLessThan(0.95)
+        expect(magnitudeKept.value).toBeGreaterThan(proposedShare.value)
+        // The device counts what it computes: of much the same tokens.
+        expect(decode!.asked.activeShare).toBeCloseTo(proposedShare.value, 1)
+      }
+    ))
+
+  test("counts the bytes that the predictor says it reads", () =>
+    evaluated(relu, usePlugin(partOfFired, { step: 1, bytes: 1000 }), { decodeWindows: 1 }, ({ decode }) => {
+      expect(decode!.asked.predictorBytes).toBe(2 * 1000)
+      expect(decode!.dense.predictorBytes).toBe(0)
+    }))
+
   test("leaves out what is not asked for", () =>
     evaluated(relu, exactGate, { selection: false }, (figures) => {
       expect(figures.selection).toBeUndefined()
