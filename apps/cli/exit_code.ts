@@ -5,6 +5,7 @@ import type {
   BandwidthUnknown,
   EngineError,
   FileUnwritable,
+  ResultsUnusable,
   StaleArtifact,
   TextTooShort,
   TokenizerError,
@@ -46,6 +47,7 @@ export type CommandError =
   | BandwidthUnknown
   | ArtifactUnreadable
   | StaleArtifact
+  | ResultsUnusable
   | TokenOutsideVocabulary
   | FileUnwritable
   | InvalidUsage
@@ -130,7 +132,8 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   NativeLibraryError: 9,
 
   ArtifactUnreadable: 10,
-  StaleArtifact: 10
+  StaleArtifact: 10,
+  ResultsUnusable: 10
 }
 
 /** The code of an error; 1 for anything that is none of ours. */
