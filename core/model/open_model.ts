@@ -16,6 +16,7 @@ import { isModelError, type ModelError, UnsupportedArchitecture } from "./model_
 import type { Activation, Model } from "./model.ts"
 import { ModelFile } from "./model_file.ts"
 import { readShape } from "./read_shape.ts"
+import { readSparseThreshold, readStoredPredictors } from "./stored_predictors.ts"
 
 /** Every family that can be run. */
 const architectures: ReadonlyArray<Architecture> = [llama, bamboo, opt, falcon, qwen2, qwen3, smallthinker]
@@ -55,6 +56,11 @@ const describe = (gguf: Gguf): Model => {
   const outputBias = file.optionalTensor("output.bias", [vocabularySize])
   const ropeFactors =
     positions.kind === "rope" ? file.optionalTensor("rope_freqs.weight", [positions.width / 2]) : undefined
+  // One after the other: a hostile block count ends at the first block that the file does not have.
+  const blocks = Array.from({ length: shape.blockCount }, (_, block) =>
+    architecture.block(new BlockReader(file, shape, block))
+  )
+  const predictors = readStoredPredictors(file, shape)
   const model: Model = {
     gguf,
     name: gguf.metadata.string("general.name", file.path.replace(/^.*[/\\]/, "")),
@@ -69,10 +75,9 @@ const describe = (gguf: Gguf): Model => {
       ...(outputBias && { bias: outputBias })
     },
     ...(ropeFactors && { ropeFactors }),
-    // One after the other: a hostile block count ends at the first block that the file does not have.
-    blocks: Array.from({ length: shape.blockCount }, (_, block) =>
-      architecture.block(new BlockReader(file, shape, block))
-    ),
+    blocks,
+    ...(predictors && { predictors }),
+    sparseThreshold: readSparseThreshold(file),
     sparse: dropsNeurons(shape.gated ? shape.gateActivation : shape.upActivation)
   }
   file.checkEveryTensorIsUsed()
