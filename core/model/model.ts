@@ -103,3 +103,7 @@ export interface Model {
   /** A zero activation makes a neuron's `down` row worthless: true for relu and relu². */
   readonly sparse: boolean
 }
+
+/** What decides which neurons fire: of a gated FFN the gate's activation, else the only one. */
+export const modelActivation = ({ gated, gateActivation, upActivation }: ModelShape): Activation =>
+  gated ? gateActivation : upActivation
