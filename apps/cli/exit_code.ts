@@ -3,6 +3,7 @@ import type { CliError } from "effect/cli"
 import type {
   ArtifactUnreadable,
   BandwidthUnknown,
+  ConversionError,
   EngineError,
   FileUnwritable,
   StaleArtifact,
@@ -42,6 +43,7 @@ export type CommandError =
   | EngineError
   | TokenizerError
   | BandwidthUnknown
+  | ConversionError
   | ArtifactUnreadable
   | StaleArtifact
   | TokenOutsideVocabulary
@@ -94,6 +96,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   InvalidMetadata: 4,
   InvalidModel: 4,
   InvalidVocabulary: 4,
+  ForeignFileInvalid: 4,
   TokenIdOutOfRange: 4,
   InvalidChatTemplate: 4,
   UnusableLogits: 4,
@@ -107,6 +110,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   BackendFailure: 5,
   BandwidthUnknown: 5,
   CacheTypeUnsuited: 5,
+  ConversionImpossible: 5,
 
   NotEnoughMemory: 6,
 
