@@ -84,17 +84,17 @@ export const fillEvenly = (problem: PlacementProblem, order: (block: number) => 
 /** Neurons by their ids. */
 export const lowestFirst = (ffnWidth: number): Uint32Array => Uint32Array.from({ length: ffnWidth }, (_, id) => id)
 
-/** Every way above that fits. */
+/** Every way above that fits, and everything on one device, for each that has room for it. */
 export const plainFills = (problem: PlacementProblem): ReadonlyArray<Owners> =>
   [
     fillByFrequency(problem),
     fillByBlock(problem),
     fillEvenly(problem, () => lowestFirst(problem.ffnWidth)),
     fillEvenly(problem, (block) => hottestFirst(problem.frequencies[block]!)),
-    problem.fastestFirst
+    ...problem.fastestFirst
+      .filter((device) => holdsAll(problem, device))
       .map((device) => ownedBy(device, problem.heldBytes.length, problem.ffnWidth))
-      .find((owners) => owners[0] !== undefined && fitsOn(problem, owners[0][0]!))
   ].filter((owners) => owners !== undefined)
 
-const fitsOn = ({ heldBytes, ffnWidth, roomBytes }: PlacementProblem, device: number): boolean =>
+const holdsAll = ({ heldBytes, ffnWidth, roomBytes }: PlacementProblem, device: number): boolean =>
   heldBytes.reduce((sum, bytes) => sum + bytes * ffnWidth, 0) <= roomBytes[device]!
