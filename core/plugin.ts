@@ -5,13 +5,7 @@ import type { BackendFailure, Device, DeviceContext, NotEnoughMemory } from "./b
 import type { GgufError } from "./gguf/gguf_error.ts"
 import type { NativeLibraryError } from "./native/library.ts"
 import type { DeviceFacts, PlacementContext, PlacementImpossible, PlacementPlan } from "./placement.ts"
-import type {
-  NeuronSelector,
-  PredictorContext,
-  PredictorFailure,
-  PredictorMismatch,
-  TrainingContext
-} from "./predictor.ts"
+import type { NeuronSelector, PredictorContext, PredictorRefusal, TrainingContext } from "./predictor.ts"
 
 /** In the order in which an engine opens them. */
 export const pluginKinds = ["placement", "predictor", "backend"] as const
@@ -28,7 +22,7 @@ export interface PluginKinds {
   readonly predictor: {
     readonly context: PredictorContext
     readonly opened: NeuronSelector
-    readonly refusal: PredictorMismatch | PredictorFailure | NativeLibraryError
+    readonly refusal: PredictorRefusal
   }
   readonly placement: {
     readonly context: PlacementContext

@@ -1,6 +1,6 @@
 // Which devices, which share of each block on them, and who selects neurons: everything the token loop calls, opened and checked.
 import { Effect } from "effect"
-import type { Device } from "../backend.ts"
+import { BackendFailure, type Device } from "../backend.ts"
 import type { Model } from "../model/model.ts"
 import { estimateMemory } from "../model/memory.ts"
 import { checkPlan } from "../plan.ts"
@@ -16,8 +16,11 @@ import {
   type PluginCall,
   pluginFault
 } from "../plugin_host/guard.ts"
+import type { PluginListing } from "../plugin_host/discover.ts"
 import { type LoadedPlugin, loadPlugin } from "../plugin_host/load_plugin.ts"
-import type { ActivationProbe, NeuronSelector } from "../predictor.ts"
+import { openNamedPredictor } from "../plugin_host/named_predictor.ts"
+import { PluginFault } from "../plugin_host/plugin_error.ts"
+import type { ActivationProbe, FfnThresholds, NeuronSelector, OpenPredictor } from "../predictor.ts"
 import { type DivideNeurons, dividesBlocks, openDivision } from "./divide.ts"
 import { openProfiler, type Profiler } from "./profiler.ts"
 import type { SessionOptions } from "./session.ts"
@@ -28,6 +31,8 @@ export interface PlanOptions {
   readonly backends: ReadonlyArray<PluginUse<"backend">>
   readonly predictor: PluginUse<"predictor">
   readonly placement: PluginUse<"placement">
+  /** Plugins that other plugins may name: predictors that combine several do. Default: none. */
+  readonly known?: ReadonlyArray<PluginListing>
   /** Most rows of one forward pass. */
   readonly rowCountMax: number
   /** Batches of more rows than this run dense when the predictor is exact: their rows together want most neurons anyway. */
@@ -49,6 +54,8 @@ export interface OpenPlan {
   readonly home: Device
   readonly homeIndex: number
   readonly selector: NeuronSelector
+  /** Bytes of its own weights that the predictor has read so far; the token loop adds to it. */
+  readonly selections: { bytes: number }
   /** By block: one device holds it, and its native side calls the native selector. */
   readonly selectsNatively: ReadonlyArray<boolean>
   /** The FFN drops candidates whose activation is zero: asked for by the selector, and useful for this model's activation. */
@@ -115,13 +122,16 @@ export const openPlan = Effect.fnUntraced(function* (
     activations: (block, hidden, into) => home!.activations(block, hidden, into)
   }
   const selectorName = predictor.plugin.name
-  const opened = yield* open(options.predictor, predictor, { model, probe, rowCountMax, announce })
+  const openPredictor: OpenPredictor = openNamedPredictor(options.known ?? [], () => predictorContext)
+  const predictorContext = { model, probe, rowCountMax, announce, openPredictor }
+  const opened = yield* open(options.predictor, predictor, predictorContext)
   const guarded = yield* attemptCall({ kind: "predictor", name: selectorName, call: "open" }, () =>
     Effect.succeed(
       guardSelector(selectorName, options.checkPlugins ? checkSelectorCalls(selectorName, model.shape, opened) : opened)
     )
   )
-  const confirms = guarded.confirms && model.sparse
+  // Where zeros do not occur there is nothing to confirm, unless small magnitudes count as such.
+  const confirms = guarded.confirms && (model.sparse || guarded.thresholds !== undefined)
   const candidates = dividesBlocks(placed) ? "some" : guarded.proposes
   const sparse = candidates === "some" || confirms
   const devices = yield* Effect.forEach(backends, (backend, index) => {
@@ -143,6 +153,7 @@ export const openPlan = Effect.fnUntraced(function* (
       )
     )
   })
+  if (confirms && guarded.thresholds) yield* setThresholds(devices, selectorName, guarded.thresholds, model)
   home = devices[placed.home]!
   const divide = openDivision(placed, model.shape.ffnWidth, rowCountMax)
   const profiler = options.profile === true ? openProfiler(devices) : undefined
@@ -152,6 +163,7 @@ export const openPlan = Effect.fnUntraced(function* (
     home,
     homeIndex: placed.home,
     selector: profiler?.selector(guarded) ?? guarded,
+    selections: { bytes: 0 },
     selectsNatively: placed.shares.map((block) => guarded.native !== undefined && holderSelects(block, devices)),
     confirms,
     sparseRowCountMax: options.sparseRowCountMax,
@@ -171,6 +183,33 @@ const reservedFor = (model: Model, { rowCountMax, session }: PlanOptions): Reser
   })
   return { cacheBytes, predictorBytes: 0, workspaceBytes }
 }
+
+/** Hands a predictor's thresholds to every device. */
+const setThresholds = Effect.fnUntraced(function* (
+  devices: ReadonlyArray<Device>,
+  predictor: string,
+  thresholds: ReadonlyArray<FfnThresholds>,
+  { shape }: Model
+) {
+  if (thresholds.length !== shape.blockCount) {
+    const reason = `it has thresholds for ${thresholds.length} blocks, the model has ${shape.blockCount}`
+    return yield* new PluginFault({ kind: "predictor", name: predictor, call: "open", reason })
+  }
+  for (const device of devices) {
+    if (device.useThresholds === undefined) {
+      const reason = `it drops neurons whose activation is zero, not small ones as the predictor ${predictor} asks; choose another backend or predictor`
+      return yield* new BackendFailure({ backend: device.name, reason })
+    }
+    for (const [block, ofBlock] of thresholds.entries()) {
+      for (const values of [ofBlock.gate, ofBlock.activation]) {
+        if (values === undefined || values.length === shape.ffnWidth) continue
+        const reason = `block ${block} has ${values.length} thresholds for ${shape.ffnWidth} neurons`
+        return yield* new PluginFault({ kind: "predictor", name: predictor, call: "open", reason })
+      }
+      device.useThresholds(block, ofBlock)
+    }
+  }
+})
 
 type OpeningContext<Kind extends PluginKind> = Parameters<LoadedPlugin<Kind>["open"]>[0]
 

@@ -161,7 +161,7 @@ export const runSpeedPass = (
       let prefillSeconds = 0
       for (let start = 0; start < promptTokens; start += plan.rowCountMax) {
         const end = Math.min(start + plan.rowCountMax, promptTokens)
-        prefillSeconds += run(text, start, end, end === promptTokens).seconds
+        prefillSeconds += run(text, start, end, end === promptTokens, true).seconds
         // Lets an interruption in, here and below.
         yield* Effect.yieldNow
       }
@@ -196,10 +196,10 @@ const withCache = <A, E, R>(
 const openRows = (plan: OpenPlan, cache: CacheId) => {
   const batch = new Batch(plan.rowCountMax)
   const forward = openForward(plan)
-  return (text: ReadonlyArray<number>, start: number, end: number, wantsLogits: boolean) => {
+  return (text: ReadonlyArray<number>, start: number, end: number, wantsLogits: boolean, isPrompt = false) => {
     batch.clear()
     for (let position = start; position < end; position++) {
-      batch.add(text[position]!, position, cache, wantsLogits && position === end - 1)
+      batch.add(text[position]!, position, cache, wantsLogits && position === end - 1, isPrompt)
     }
     const begin = performance.now()
     const logits = forward(batch)!

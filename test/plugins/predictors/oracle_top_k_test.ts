@@ -2,7 +2,7 @@
 // Method: a probe that answers with seeded numbers, against sorting them.
 import { describe, expect, test } from "bun:test"
 import { loadPlugin, type Model, NeuronSet, optionFields } from "@powerinfer/core"
-import { predictorContract } from "@powerinfer/core/testing"
+import { predictorContext, predictorContract, selectStrangers } from "@powerinfer/core/testing"
 import plugin, { oracleTopK, type OracleTopKOptions } from "@powerinfer/predictor-oracle-top-k"
 import { Effect } from "effect"
 import { randomFromSeed } from "../../../core/sampler/random.ts"
@@ -43,11 +43,10 @@ const select = async (
   const ffnWidth = rows[0]!.length
   const model = { shape: { ffnWidth } } as Model
   const probe = { activations: (_block: number, _hidden: unknown, into: Float32Array) => into.set(rows.flat()) }
-  const opened = plugin.open(options, { model, probe, rowCountMax: rows.length + 1, announce: () => {} })
+  const opened = plugin.open(options, predictorContext(model, { probe, rowCountMax: rows.length + 1 }))
   const selector = await Effect.runPromise(Effect.scoped(opened))
   const active = new NeuronSet(ffnWidth, rows.length + 1)
-  active.reset(rows.length)
-  selector.select(0, { rowCount: rows.length, width: 1, values: new Float32Array(rows.length) }, active)
+  selectStrangers(selector, 0, { rowCount: rows.length, width: 1, values: new Float32Array(rows.length) }, active)
   return rows.map((row, index) => row.map((_, neuron) => neuron).filter((neuron) => active.has(index, neuron)))
 }
 
