@@ -9,6 +9,7 @@
 export * from "./artifacts/activation_profile.ts"
 export * from "./artifacts/artifact.ts"
 export * from "./artifacts/predictor_weights.ts"
+export * from "./artifacts/trace.ts"
 export * from "./backend.ts"
 export * from "./batch.ts"
 export * from "./engine/engine.ts"
