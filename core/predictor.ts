@@ -110,8 +110,6 @@ export interface PredictorContext {
   /** One line for people: a large file being read, its place. Also a sign of life to who waits. */
   readonly announce: (line: string) => void
   readonly openPredictor: OpenPredictor
-  /** Absent: nothing is kept, and training that is ended begins again. */
-  readonly checkpoint?: TrainingCheckpoint
 }
 
 /** Consecutive rows of one block, as the dense model ran them. Borrowed: valid until the next ones are asked for. */
