@@ -1,0 +1,23 @@
+// powerinfer convert: a model of one format as one of another.
+import { Effect } from "effect"
+import { planGguf, planPowerInfer, type QuantizableTypeName, readGguf } from "powerinfer"
+import { InvalidUsage } from "../invalid_usage.ts"
+import { writeModel } from "../write_model.ts"
+
+export interface ConvertInput {
+  readonly input: string
+  readonly to: "gguf" | "powerinfer"
+  readonly out: string
+  readonly type: QuantizableTypeName | undefined
+  readonly predictor: string | undefined
+  readonly json: boolean
+}
+
+export const convert = Effect.fnUntraced(function* ({ input, to, out, type, predictor, json }: ConvertInput) {
+  if (to === "gguf" && predictor !== undefined) {
+    return yield* new InvalidUsage({ reason: "--predictor goes with --to powerinfer" })
+  }
+  const gguf = yield* readGguf(input)
+  const layout = { downType: type, predictor }
+  yield* writeModel(out, yield* to === "gguf" ? planGguf(gguf, layout) : planPowerInfer(gguf, layout), json)
+})
