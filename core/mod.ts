@@ -8,6 +8,7 @@
  */
 export * from "./artifacts/activation_profile.ts"
 export * from "./artifacts/artifact.ts"
+export * from "./artifacts/placement_plan.ts"
 export * from "./artifacts/predictor_weights.ts"
 export * from "./backend.ts"
 export * from "./batch.ts"
