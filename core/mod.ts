@@ -9,6 +9,7 @@
 export * from "./artifacts/activation_profile.ts"
 export * from "./artifacts/artifact.ts"
 export * from "./artifacts/evaluation.ts"
+export * from "./artifacts/placement_plan.ts"
 export * from "./artifacts/predictor_weights.ts"
 export * from "./artifacts/trace.ts"
 export * from "./backend.ts"
