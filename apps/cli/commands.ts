@@ -4,6 +4,7 @@
 import { Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { compareCommand } from "./compare_command.ts"
+import { convertCommand } from "./convert_command.ts"
 import { evaluateCommand } from "./evaluate_command.ts"
 import { exitCodeTable } from "./exit_code.ts"
 import {
@@ -19,6 +20,7 @@ import {
 import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
 import { pluginCommand } from "./plugin_commands.ts"
+import { quantizeCommand } from "./quantize_command.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
 
@@ -178,6 +180,8 @@ export const powerinfer = (known: KnownOptions) => {
       inspect,
       devices,
       bench(engine),
+      convertCommand,
+      quantizeCommand,
       evaluateCommand(engine),
       compareCommand,
       pluginCommand

@@ -3,6 +3,7 @@ import type { CliError } from "effect/cli"
 import type {
   ArtifactUnreadable,
   BandwidthUnknown,
+  ConversionError,
   EngineError,
   FileUnwritable,
   ResultsUnusable,
@@ -45,6 +46,7 @@ export type CommandError =
   | TokenizerError
   | TextTooShort
   | BandwidthUnknown
+  | ConversionError
   | ArtifactUnreadable
   | StaleArtifact
   | ResultsUnusable
@@ -99,6 +101,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   InvalidMetadata: 4,
   InvalidModel: 4,
   InvalidVocabulary: 4,
+  ForeignFileInvalid: 4,
   TokenIdOutOfRange: 4,
   InvalidChatTemplate: 4,
   UnusableLogits: 4,
@@ -112,6 +115,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   BackendFailure: 5,
   BandwidthUnknown: 5,
   CacheTypeUnsuited: 5,
+  ConversionImpossible: 5,
 
   NotEnoughMemory: 6,
 
