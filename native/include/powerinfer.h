@@ -485,6 +485,20 @@ POWERINFER_API powerinfer_status powerinfer_trainer_step(uint32_t trainer, const
 POWERINFER_API powerinfer_status powerinfer_trainer_scores(uint32_t trainer, const float* hidden, uint32_t row_count, float* scores);
 POWERINFER_API powerinfer_status powerinfer_trainer_close(uint32_t trainer);
 
+/* ---- predictor kernels of the library's own ----------------------------------------------------------------------- */
+
+/*
+ * The plugin of that name that is linked into the library: a handle like that of powerinfer_plugin_load, for powerinfer_predictor_new. UNSUPPORTED if
+ * there is none. All of them take the option `isa` (POWERINFER_ISA_x; absent: the best here); settings of block B have names that end in ".B".
+ *
+ * low_rank: names neuron n where score[n] > thresholds[n], score = up · f(down · x).
+ *   options  relu (BOOLEAN): f is max(0, ·), else the identity; rank.B; down_type.B, up_type.B: GGUF's numbers
+ *   arrays   down.B [rank, hidden_width], up.B [ffn_width, rank] with rank rounded up to whole blocks of its type (what lies beyond multiplies zeros),
+ *            thresholds.B f32[ffn_width]
+ *   reads    all of it once for a batch of rows
+ */
+POWERINFER_API powerinfer_status powerinfer_plugin_builtin(const char* name, uint32_t name_length, uint32_t* plugin);
+
 #ifdef __cplusplus
 }
 #endif
