@@ -4,6 +4,7 @@ import { closeSync, openSync, readSync } from "node:fs"
 import { basename } from "node:path"
 import { Effect, Schema } from "effect"
 import type { Tokenizer } from "../tokenizer/tokenizer.ts"
+import { documentMark } from "./evaluation_text.ts"
 
 /** A text to run cannot be read, or is not what its name says. */
 export class CorpusUnreadable extends Schema.TaggedError<CorpusUnreadable>()("CorpusUnreadable", {
@@ -156,19 +157,17 @@ export interface TokenWindow {
 }
 
 /** Which windows of a text to run. */
-export interface WindowOptions {
-  /** Of one window, the token that begins it counted; the last one of a document may have fewer. */
+export interface WindowChoice {
+  /** Of one window; the last one of a document may have fewer. */
   readonly windowTokens: number
-  /** Most windows, spread evenly over the text; absent: all. */
+  /** Most windows of each text, spread evenly over it; absent: all. */
   readonly windowCountMax?: number
-  /** Control tokens that are spelled out in the text become those tokens. */
-  readonly special: boolean
-  /** Each window begins with the token that begins a document, where the tokenizer adds one. */
+  /** Each window begins with the token that begins a document, where the tokenizer adds one; false: only documents do. */
   readonly bos: boolean
 }
 
 /**
- * The windows of a corpus. None has tokens of two documents.
+ * The windows of a corpus. Documents of a text file, which `<|doc|>` lines part, run into each other; those of JSONL have windows of their own.
  *
  * A part is spread over the text because texts change as they go on: 48 windows from the beginning of a text of 121 may fire 9% more often in a block
  * than all do, 48 that are spread 0.1%.
@@ -176,21 +175,22 @@ export interface WindowOptions {
 export function* tokenWindows(
   corpus: Corpus,
   tokenizer: Tokenizer,
-  { windowTokens, windowCountMax = Infinity, special, bos }: WindowOptions
+  { windowTokens, windowCountMax = Infinity, bos }: WindowChoice
 ): Generator<TokenWindow> {
-  const begin = bos && tokenizer.addsBos && tokenizer.bos !== undefined ? [tokenizer.bos] : []
-  const own = windowTokens - begin.length
+  const begin = tokenizer.addsBos && tokenizer.bos !== undefined ? [tokenizer.bos] : []
   let taken = 0
   /** The next window is the first that ends at or behind this byte. */
   const wantedByte = () => ((taken + 0.5) / windowCountMax) * corpus.sizeBytes
   const isWanted = (endByte: number) => taken < windowCountMax && endByte >= wantedByte()
-  const take = (tokens: Array<number>, endByte: number): TokenWindow => {
+  const take = (tokens: ReadonlyArray<number>, endByte: number): TokenWindow => {
     taken++
-    return { tokens: [...begin, ...tokens], progress: Math.min(1, endByte / corpus.sizeBytes) }
+    return { tokens, progress: Math.min(1, endByte / corpus.sizeBytes) }
   }
   for (const document of corpus.documents()) {
-    let held: Array<number> = []
+    let held = [...begin]
     let documentEnd = 0
+    /** What a window that begins at this token begins with besides. */
+    const prefixAt = (at: number) => (bos && held[at] !== begin[0] ? begin : [])
     for (const { text, startByte, endByte } of document) {
       documentEnd = endByte
       if (!isWanted(endByte)) {
@@ -198,14 +198,31 @@ export function* tokenWindows(
         held = []
         continue
       }
-      held = held.concat(tokenizer.encode(text, { addSpecial: false, parseSpecial: special }))
+      for (const token of pieceTokens(text, tokenizer)) held.push(token)
       let start = 0
-      for (; held.length - start >= own; start += own) {
-        const windowEnd = startByte + ((start + own) / held.length) * (endByte - startByte)
-        if (isWanted(windowEnd)) yield take(held.slice(start, start + own), windowEnd)
+      for (;;) {
+        const prefix = prefixAt(start)
+        const end = start + windowTokens - prefix.length
+        if (end > held.length) break
+        const windowEnd = startByte + (end / held.length) * (endByte - startByte)
+        if (isWanted(windowEnd)) yield take([...prefix, ...held.slice(start, end)], windowEnd)
+        start = end
       }
       held = held.slice(start)
     }
-    if (held.length > 0 && isWanted(documentEnd)) yield take(held, documentEnd)
+    if (held.length > 0 && isWanted(documentEnd)) yield take([...prefixAt(0), ...held], documentEnd)
   }
+}
+
+const marks = new RegExp(documentMark, "gm")
+
+/** Between documents stand the tokens that end one and begin the next. */
+const pieceTokens = (text: string, tokenizer: Tokenizer): ReadonlyArray<number> => {
+  const between = [tokenizer.eos, tokenizer.bos].filter((token) => token !== undefined)
+  return text
+    .split(marks)
+    .flatMap((document, index) => [
+      ...(index === 0 ? [] : between),
+      ...tokenizer.encode(document, { addSpecial: false })
+    ])
 }

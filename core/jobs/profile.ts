@@ -13,11 +13,11 @@ import { openCache } from "../engine/session.ts"
 import type { Tokenizer } from "../tokenizer/tokenizer.ts"
 import { attemptWrite } from "../whole_file.ts"
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts"
-import { type Corpus, type TokenWindow, tokenWindows, type WindowOptions } from "./corpus.ts"
+import { type Corpus, type TokenWindow, tokenWindows, type WindowChoice } from "./corpus.ts"
 import { type FiringCounts, openFiringCounts } from "./firing_counts.ts"
 
 /** What to run, and where results go. */
-export interface ProfileOptions extends WindowOptions {
+export interface ProfileOptions extends WindowChoice {
   /** A neuron fires if |activation| is above this share of the root mean square of its row; 0: if it is not zero. */
   readonly threshold: number
   readonly cacheType: CacheType
@@ -115,11 +115,11 @@ const partialTrace = (trace: string): string => join(partialFolder(trace), "trac
 
 /** Beside the profile, or the trace where there is none; undefined: nothing is written, and nothing kept. */
 const openProfileCheckpoint = (plan: OpenPlan, subject: TraceSubject, options: ProfileOptions) => {
-  const { out, trace, windowTokens, windowCountMax, special, bos, cacheType, runsWith } = options
+  const { out, trace, windowTokens, windowCountMax, bos, cacheType, runsWith } = options
   const beside = out ?? trace
   if (beside === undefined) return Effect.succeed(undefined)
   const { rowCountMax } = plan
-  const run = { windowTokens, windowCountMax, special, bos, cacheType, rowCountMax, runsWith }
+  const run = { windowTokens, windowCountMax, bos, cacheType, rowCountMax, runsWith }
   const madeFor = { job: "profile", ...subject, ...run, trace: trace && resolve(trace) }
   return openCheckpoint(partialFolder(beside), madeFor, options.announce)
 }
