@@ -53,6 +53,7 @@ export const withDefaults = Effect.fnUntraced(function* (settings: EngineSetting
     ...batchDefaults,
     ...settings,
     backends: settings.backends ?? [yield* pickPlugin(plugins, "backend", pluginDefaults.backend)],
+    known: settings.known ?? plugins,
     placement: settings.placement ?? (yield* pickPlugin(plugins, "placement", pluginDefaults.placement)),
     predictor: settings.predictor ?? (yield* pickPlugin(plugins, "predictor", yield* predictorName()))
   } satisfies EngineOptions

@@ -4,7 +4,7 @@ import type { Batch, CacheId, HiddenRows } from "./batch.ts"
 import type { Model } from "./model/model.ts"
 import type { NeuronSet } from "./neuron_set.ts"
 import type { NeuronShare } from "./placement.ts"
-import type { NativeSelector } from "./predictor.ts"
+import type { FfnThresholds, NativeSelector } from "./predictor.ts"
 
 /** The device cannot run this model or these options: an unsupported instruction set, a failed repack, a native call that was refused. */
 export class BackendFailure extends Schema.TaggedError<BackendFailure>()("BackendFailure", {
@@ -96,7 +96,7 @@ export interface Device {
    * Starts the FFN part that `active` names, without down's bias; may return before it is done.
    *
    * - `active`    undefined: all neurons of all rows
-   * - `confirms`  read up (gated) and down only of neurons whose activation is not zero
+   * - `confirms`  read up (gated) and down only of neurons whose activation is not zero, or is above the block's thresholds
    */
   startFfn(block: number, hidden: HiddenRows, active: NeuronSet | undefined, confirms: boolean): FfnPartial
   /**
@@ -109,6 +109,10 @@ export interface Device {
     selector: NativeSelector,
     confirms: boolean
   ) => FfnPartial
+  /**
+   * From now on, what confirming drops in this block; called before the first batch. Absent: the device drops zeros only, and no plan has it that needs more.
+   */
+  readonly useThresholds?: (block: number, thresholds: FfnThresholds) => void
   /** Home only: adds every partial and down's bias to the residual. */
   mergeFfn(block: number, partials: ReadonlyArray<FfnPartial>): void
   /** Home only: f32[logit_count, vocabulary_size] of the rows that want them; valid until the next batch. */

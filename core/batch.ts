@@ -12,11 +12,14 @@ export class Batch {
   /** Rows whose logits are wanted, ascending: u32[logit_count]. */
   readonly logitRows: Uint32Array
   logitCount = 0
+  /** 1 for a row of a prompt that is being read, 0 for one that decodes: u8[row_count_max]. */
+  readonly prompt: Uint8Array
 
   constructor(rowCountMax: number) {
     this.rowCountMax = rowCountMax
     this.rows = new Uint32Array(new ArrayBuffer(rowCountMax * 12))
     this.logitRows = new Uint32Array(new ArrayBuffer(rowCountMax * 4))
+    this.prompt = new Uint8Array(rowCountMax)
   }
 
   clear(): void {
@@ -25,7 +28,7 @@ export class Batch {
   }
 
   /** Appends a row; returns its index among the rows whose logits are wanted, or -1. */
-  add(token: number, position: number, cache: CacheId, wantsLogits: boolean): number {
+  add(token: number, position: number, cache: CacheId, wantsLogits: boolean, prompt = false): number {
     if (this.rowCount === this.rowCountMax)
       throw new RangeError(`Cannot add a row: the batch holds ${this.rowCountMax}`)
     const at = this.rowCount * 3
@@ -33,6 +36,7 @@ export class Batch {
     this.rows[at + 1] = position
     this.rows[at + 2] = cache
     const row = this.rowCount++
+    this.prompt[row] = prompt ? 1 : 0
     if (!wantsLogits) return -1
     this.logitRows[this.logitCount] = row
     return this.logitCount++
@@ -44,4 +48,9 @@ export interface HiddenRows {
   readonly rowCount: number
   readonly width: number
   readonly values: Float32Array
+  /**
+   * What `values` was before its norm: f32[row_count, width], the residual after attention; of a parallel block, the block's input. Copied when it is
+   * asked for; undefined: the device keeps no such thing.
+   */
+  readonly residual?: Float32Array | undefined
 }

@@ -1,15 +1,11 @@
 // What makes a backend, a predictor or a placement policy loadable by name? First-party plugins keep this contract and no other.
 import type { Effect, Schema, Scope } from "effect"
+import type { ArtifactUnreadable, StaleArtifact } from "./artifacts/artifact.ts"
 import type { BackendFailure, Device, DeviceContext, NotEnoughMemory } from "./backend.ts"
+import type { GgufError } from "./gguf/gguf_error.ts"
 import type { NativeLibraryError } from "./native/library.ts"
 import type { DeviceFacts, PlacementContext, PlacementImpossible, PlacementPlan } from "./placement.ts"
-import type {
-  NeuronSelector,
-  PredictorContext,
-  PredictorFailure,
-  PredictorMismatch,
-  TrainingContext
-} from "./predictor.ts"
+import type { NeuronSelector, PredictorContext, PredictorRefusal, TrainingContext } from "./predictor.ts"
 
 /** In the order in which an engine opens them. */
 export const pluginKinds = ["placement", "predictor", "backend"] as const
@@ -26,12 +22,12 @@ export interface PluginKinds {
   readonly predictor: {
     readonly context: PredictorContext
     readonly opened: NeuronSelector
-    readonly refusal: PredictorMismatch | PredictorFailure | NativeLibraryError
+    readonly refusal: PredictorRefusal
   }
   readonly placement: {
     readonly context: PlacementContext
     readonly opened: PlacementPlan
-    readonly refusal: PlacementImpossible
+    readonly refusal: PlacementImpossible | ArtifactUnreadable | StaleArtifact | GgufError
   }
 }
 

@@ -4,6 +4,7 @@
 import { Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { convertCommand } from "./convert_command.ts"
+import { evaluateCommand } from "./evaluate_command.ts"
 import { exitCodeTable } from "./exit_code.ts"
 import {
   ctxFlag,
@@ -180,6 +181,7 @@ export const powerinfer = (known: KnownOptions) => {
       bench(engine),
       convertCommand,
       quantizeCommand,
+      evaluateCommand(engine),
       pluginCommand
     ])
   )

@@ -7,6 +7,7 @@ import type {
   EngineError,
   FileUnwritable,
   StaleArtifact,
+  TextTooShort,
   TokenizerError,
   TokenOutsideVocabulary
 } from "powerinfer"
@@ -42,6 +43,7 @@ export const exitCodeTable = Object.entries(exitCodes)
 export type CommandError =
   | EngineError
   | TokenizerError
+  | TextTooShort
   | BandwidthUnknown
   | ConversionError
   | ArtifactUnreadable
@@ -77,6 +79,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   InvalidUsage: 2,
   InvalidRequest: 2,
   TokenOutsideVocabulary: 2,
+  TextTooShort: 2,
   BiasOutsideVocabulary: 2,
 
   FileNotFound: 3,

@@ -3,9 +3,16 @@ import { createRequire } from "node:module"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { Effect } from "effect"
-import { importPlugin, pickPlugin, type PluginKind, PluginUnavailable, type PluginUse } from "powerinfer"
+import {
+  importPlugin,
+  type NamedPluginText,
+  parsePluginText,
+  pickPlugin,
+  type PluginKind,
+  PluginUnavailable,
+  type PluginUse
+} from "powerinfer"
 import { InvalidUsage } from "./invalid_usage.ts"
-import { valueOf } from "./option_text.ts"
 import { findablePlugins } from "./plugins.ts"
 
 /**
@@ -22,7 +29,7 @@ export const findPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   text: string,
   importing: { readonly anyEngine?: boolean } = {}
 ) {
-  const { name, options } = yield* parsePluginText(text)
+  const { name, options } = yield* readPluginText(text)
   const module = yield* locatePlugin(kind, name)
   const plugin = yield* importPlugin(kind, name, module, importing)
   // The module as it was found: a copy of it may say where it came from.
@@ -48,29 +55,8 @@ const locatePlugin = Effect.fnUntraced(function* (kind: PluginKind, name: string
   })
 })
 
-/** "oracle_top_k:share=0.1" → the name and `{ share: 0.1 }`. */
-export const parsePluginText = (
-  text: string
-): Effect.Effect<{ readonly name: string; readonly options: Readonly<Record<string, unknown>> }, InvalidUsage> => {
-  // The first colon that options follow: a path may have others.
-  const [, name = text, written = ""] = /^(.+?):(\{.*|[A-Za-z_]\w*(?:=.*)?)$/s.exec(text) ?? []
-  if (written === "") return Effect.succeed({ name, options: {} })
-  if (written.startsWith("{")) {
-    return Effect.try({
-      try: () => ({ name, options: JSON.parse(written) as Record<string, unknown> }),
-      catch: (cause) => unreadable(name, (cause as Error).message)
-    })
-  }
-  const options: Record<string, unknown> = {}
-  for (const part of written.split(",")) {
-    const equals = part.indexOf("=")
-    if (equals < 1) return Effect.fail(unreadable(name, `"${part}" has no value`))
-    options[part.slice(0, equals)] = valueOf(part.slice(equals + 1))
-  }
-  return Effect.succeed({ name, options })
+/** The name of a plugin and its options, from a command line or a settings file. */
+export const readPluginText = (text: string): Effect.Effect<NamedPluginText, InvalidUsage> => {
+  const named = parsePluginText(text)
+  return typeof named === "string" ? Effect.fail(new InvalidUsage({ reason: named })) : Effect.succeed(named)
 }
-
-const unreadable = (name: string, reason: string) =>
-  new InvalidUsage({
-    reason: `the options of ${name} cannot be read (${reason}); write ${name}:key=value,key=value or ${name}:{"key": value}`
-  })

@@ -1,10 +1,10 @@
 // How do the options of plugins become flags? --predictor.share 0.1
 import { Option } from "effect"
 import { Flag } from "effect/cli"
-import type { OptionField, PluginKind } from "powerinfer"
+import { type OptionField, type PluginKind, valueOf } from "powerinfer"
 import { flagKinds } from "./argument_scan.ts"
 import type { KnownField, KnownOptions } from "./known_options.ts"
-import { showValue, valueOf } from "./option_text.ts"
+import { showValue } from "./option_text.ts"
 
 /** An option as it was given by a flag. */
 export interface GivenOption {

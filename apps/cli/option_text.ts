@@ -1,13 +1,4 @@
-// How is the value of an option written, and how shown?
-
-/** JSON where it parses as such, else the text itself. */
-export const valueOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
+// How is the value of an option shown?
 
 /** For a report: what JSON can hold, else as the value says itself. A secret that hides itself stays hidden. */
 export const plainValue = (value: unknown): unknown => {

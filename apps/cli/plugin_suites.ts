@@ -17,7 +17,8 @@ import {
   runContract,
   runTokens,
   type SelectorCost,
-  toleratingCodes
+  toleratingCodes,
+  predictorContext
 } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import {
@@ -159,7 +160,7 @@ const opensTinyModel = (plugin: PredictorPlugin, options: Options): Effect.Effec
   Effect.gen(function* () {
     const model = yield* openTinyModel({ family: "llama", seed: 1, activation: "relu" })
     const predictor = yield* bindPlugin(plugin, options)
-    yield* predictor.open({ model, probe: openFfnTruth(model), rowCountMax: 1, announce: () => {} })
+    yield* predictor.open(predictorContext(model, { probe: openFfnTruth(model), rowCountMax: 1 }))
   }).pipe(Effect.scoped, Effect.isSuccess)
 
 /** Tokens of a text that nobody has written: enough for the model to settle. */
@@ -183,7 +184,7 @@ const measureOnModel = Effect.fnUntraced(function* (
   }
   yield* runTokens(home, model, tokens, { rowCount: 1, select })
   const predictor = yield* bindPlugin(plugin, options)
-  const selector = yield* predictor.open({ model, probe: home, rowCountMax: 1, announce: () => {} })
+  const selector = yield* predictor.open(predictorContext(model, { probe: home, rowCountMax: 1 }))
   const cost: NamedCost = { model: name, ...measureSelector({ selector, model, rows: (block) => rows[block]! }) }
   return cost
 }, Effect.scoped)

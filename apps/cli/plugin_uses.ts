@@ -1,7 +1,7 @@
 // With which options does a run use its plugins, and who gave each of them?
 import { Effect, Result, Schema, SchemaIssue } from "effect"
 import { type OptionField, type Plugin, type PluginKind, type PluginUse } from "powerinfer"
-import { parsePluginText } from "./find_plugin.ts"
+import { readPluginText } from "./find_plugin.ts"
 import { type EngineFlags, shorthands } from "./flags.ts"
 import { InvalidUsage } from "./invalid_usage.ts"
 import type { GivenOption } from "./option_flags.ts"
@@ -90,7 +90,7 @@ const gatherOptions = Effect.fnUntraced(function* (
     const place = `${named.from}: ${named.section!.place}.${key}`
     options.set(key, { value, from: named.from, place, inText: false })
   }
-  const text = `--${kind} ${(yield* parsePluginText(named.text)).name}:…`
+  const text = `--${kind} ${(yield* readPluginText(named.text)).name}:…`
   for (const [key, value] of Object.entries(use.options)) {
     const before = options.get(key)
     if (before) return yield* twice(before.place, `the ${key} of use = ${JSON.stringify(named.text)}`)

@@ -25,10 +25,11 @@ export const openForward = (plan: OpenPlan): Forward => {
       const hidden = home.attend(batch, block)
       let active: ActiveNeurons = "every"
       if (selector.proposes === "some" && !dense) {
+        plan.selections.bytes += selector.selectionBytes?.[block] ?? 0
         if (plan.selectsNatively[block]) active = "selected"
         else {
           selected.reset(batch.rowCount)
-          selector.select(block, hidden, selected)
+          selector.select(block, hidden, selected, batch)
           active = selected
         }
       }

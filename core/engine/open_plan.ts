@@ -1,9 +1,10 @@
 // Which devices, which share of each block on them, and who selects neurons: everything the token loop calls, opened and checked.
 import { Effect } from "effect"
-import type { Device } from "../backend.ts"
+import { BackendFailure, type Device } from "../backend.ts"
 import type { Model } from "../model/model.ts"
+import { estimateMemory } from "../model/memory.ts"
 import { checkPlan } from "../plan.ts"
-import type { PlacementPlan } from "../placement.ts"
+import type { PlacementPlan, ReservedBytes } from "../placement.ts"
 import type { PluginKind, PluginUse } from "../plugin.ts"
 import { checkDeviceCalls, checkSelectorCalls } from "../plugin_host/check_calls.ts"
 import {
@@ -15,10 +16,14 @@ import {
   type PluginCall,
   pluginFault
 } from "../plugin_host/guard.ts"
+import type { PluginListing } from "../plugin_host/discover.ts"
 import { type LoadedPlugin, loadPlugin } from "../plugin_host/load_plugin.ts"
-import type { ActivationProbe, NeuronSelector } from "../predictor.ts"
+import { openNamedPredictor } from "../plugin_host/named_predictor.ts"
+import { PluginFault } from "../plugin_host/plugin_error.ts"
+import type { ActivationProbe, FfnThresholds, NeuronSelector, OpenPredictor } from "../predictor.ts"
 import { type DivideNeurons, dividesBlocks, openDivision } from "./divide.ts"
 import { openProfiler, type Profiler } from "./profiler.ts"
+import type { SessionOptions } from "./session.ts"
 
 /** What to open: plain data, so that it can travel to a worker. */
 export interface PlanOptions {
@@ -26,10 +31,14 @@ export interface PlanOptions {
   readonly backends: ReadonlyArray<PluginUse<"backend">>
   readonly predictor: PluginUse<"predictor">
   readonly placement: PluginUse<"placement">
+  /** Plugins that other plugins may name: predictors that combine several do. Default: none. */
+  readonly known?: ReadonlyArray<PluginListing>
   /** Most rows of one forward pass. */
   readonly rowCountMax: number
   /** Batches of more rows than this run dense when the predictor is exact: their rows together want most neurons anyway. */
   readonly sparseRowCountMax: number
+  /** What sessions are like: where neurons are placed, room is left for the KV cache of one. Default: none is left. */
+  readonly session?: SessionOptions
   /** Measures where the time of batches goes; default false. */
   readonly profile?: boolean
   /** Checks every call of every plugin against its contract; slow, for who writes one. Default false. */
@@ -45,6 +54,8 @@ export interface OpenPlan {
   readonly home: Device
   readonly homeIndex: number
   readonly selector: NeuronSelector
+  /** Bytes of its own weights that the predictor has read so far; the token loop adds to it. */
+  readonly selections: { bytes: number }
   /** By block: one device holds it, and its native side calls the native selector. */
   readonly selectsNatively: ReadonlyArray<boolean>
   /** The FFN drops candidates whose activation is zero: asked for by the selector, and useful for this model's activation. */
@@ -95,13 +106,15 @@ export const openPlan = Effect.fnUntraced(function* (
       )
     )
   )
-  const placed = yield* open(options.placement, placement, { model, devices: facts })
+  const reservedBytes = reservedFor(model, options)
+  const placed = yield* open(options.placement, placement, { model, devices: facts, reservedBytes })
   yield* attemptCall({ kind: "placement", name: placement.plugin.name, call: "open" }, () =>
     checkPlan(placed, model.shape, backends.length, placement.plugin.name).pipe(
       // It said that this is a plan: that is another thing than to say that there is none.
       Effect.catch(({ reason }) => Effect.die(reason))
     )
   )
+  for (const line of placed.notes ?? []) announce(line)
 
   // The predictor opens first, because devices prepare for the kind of batches it causes; its probe speaks to a home that opens after it.
   let home: Device | undefined
@@ -109,13 +122,16 @@ export const openPlan = Effect.fnUntraced(function* (
     activations: (block, hidden, into) => home!.activations(block, hidden, into)
   }
   const selectorName = predictor.plugin.name
-  const opened = yield* open(options.predictor, predictor, { model, probe, rowCountMax, announce })
+  const openPredictor: OpenPredictor = openNamedPredictor(options.known ?? [], () => predictorContext)
+  const predictorContext = { model, probe, rowCountMax, announce, openPredictor }
+  const opened = yield* open(options.predictor, predictor, predictorContext)
   const guarded = yield* attemptCall({ kind: "predictor", name: selectorName, call: "open" }, () =>
     Effect.succeed(
       guardSelector(selectorName, options.checkPlugins ? checkSelectorCalls(selectorName, model.shape, opened) : opened)
     )
   )
-  const confirms = guarded.confirms && model.sparse
+  // Where zeros do not occur there is nothing to confirm, unless small magnitudes count as such.
+  const confirms = guarded.confirms && (model.sparse || guarded.thresholds !== undefined)
   const candidates = dividesBlocks(placed) ? "some" : guarded.proposes
   const sparse = candidates === "some" || confirms
   const devices = yield* Effect.forEach(backends, (backend, index) => {
@@ -137,6 +153,7 @@ export const openPlan = Effect.fnUntraced(function* (
       )
     )
   })
+  if (confirms && guarded.thresholds) yield* setThresholds(devices, selectorName, guarded.thresholds, model)
   home = devices[placed.home]!
   const divide = openDivision(placed, model.shape.ffnWidth, rowCountMax)
   const profiler = options.profile === true ? openProfiler(devices) : undefined
@@ -146,6 +163,7 @@ export const openPlan = Effect.fnUntraced(function* (
     home,
     homeIndex: placed.home,
     selector: profiler?.selector(guarded) ?? guarded,
+    selections: { bytes: 0 },
     selectsNatively: placed.shares.map((block) => guarded.native !== undefined && holderSelects(block, devices)),
     confirms,
     sparseRowCountMax: options.sparseRowCountMax,
@@ -154,6 +172,43 @@ export const openPlan = Effect.fnUntraced(function* (
     profiler
   }
   return plan
+})
+
+/** The predictor is not open yet: its weights are not counted. */
+const reservedFor = (model: Model, { rowCountMax, session }: PlanOptions): ReservedBytes => {
+  const { cacheBytes, workspaceBytes } = estimateMemory(model, {
+    contextLength: session === undefined ? 0 : (session.contextLength ?? model.shape.contextLength),
+    cacheType: session?.cacheType ?? "f16",
+    rowCountMax
+  })
+  return { cacheBytes, predictorBytes: 0, workspaceBytes }
+}
+
+/** Hands a predictor's thresholds to every device. */
+const setThresholds = Effect.fnUntraced(function* (
+  devices: ReadonlyArray<Device>,
+  predictor: string,
+  thresholds: ReadonlyArray<FfnThresholds>,
+  { shape }: Model
+) {
+  if (thresholds.length !== shape.blockCount) {
+    const reason = `it has thresholds for ${thresholds.length} blocks, the model has ${shape.blockCount}`
+    return yield* new PluginFault({ kind: "predictor", name: predictor, call: "open", reason })
+  }
+  for (const device of devices) {
+    if (device.useThresholds === undefined) {
+      const reason = `it drops neurons whose activation is zero, not small ones as the predictor ${predictor} asks; choose another backend or predictor`
+      return yield* new BackendFailure({ backend: device.name, reason })
+    }
+    for (const [block, ofBlock] of thresholds.entries()) {
+      for (const values of [ofBlock.gate, ofBlock.activation]) {
+        if (values === undefined || values.length === shape.ffnWidth) continue
+        const reason = `block ${block} has ${values.length} thresholds for ${shape.ffnWidth} neurons`
+        return yield* new PluginFault({ kind: "predictor", name: predictor, call: "open", reason })
+      }
+      device.useThresholds(block, ofBlock)
+    }
+  }
 })
 
 type OpeningContext<Kind extends PluginKind> = Parameters<LoadedPlugin<Kind>["open"]>[0]

@@ -1,7 +1,7 @@
 // Where does the time of batches go: on the devices, and in what the engine does around them?
 import type { Device, Phase, StageTotals } from "../backend.ts"
 import { phases } from "../backend.ts"
-import type { NeuronSelector } from "../predictor.ts"
+import { type NeuronSelector, withSelect } from "../predictor.ts"
 import type { DivideNeurons } from "./divide.ts"
 import type { Forward } from "./forward.ts"
 
@@ -87,12 +87,12 @@ export const openProfiler = (devices: ReadonlyArray<Device>): Profiler => {
     start,
     read: () => ({ prefill: readPhase("prefill"), decode: readPhase("decode") }),
     selector: (selector) => ({
-      proposes: selector.proposes,
-      confirms: selector.confirms,
-      exact: selector.exact,
-      ...(selector.native && { native: selector.native }),
-      select: (block, hidden, active) =>
-        void timed("select", phaseOf(hidden.rowCount), () => selector.select(block, hidden, active))
+      ...withSelect(
+        selector,
+        (block, hidden, active, batch) =>
+          void timed("select", phaseOf(hidden.rowCount), () => selector.select(block, hidden, active, batch))
+      ),
+      ...(selector.native && { native: selector.native })
     }),
     division: (divide) => (block, rowCount, active, into) =>
       void timed("divide", phaseOf(rowCount), () => divide(block, rowCount, active, into)),

@@ -44,7 +44,9 @@ export const openScheduler = (plan: OpenPlan, fail: (generation: Generation, err
       const { session, pending } = generation
       let logitIndex = -1
       for (let row = 0; row < rowCount; row++) {
-        logitIndex = batch.add(pending[row]!, session.tokens.length + row, session.cache, row === pending.length - 1)
+        const isLast = row === pending.length - 1
+        const position = session.tokens.length + row
+        logitIndex = batch.add(pending[row]!, position, session.cache, isLast, generation.prefilling)
       }
       turns.push({ generation, rowCount, logitIndex })
     }

@@ -4,7 +4,7 @@ import type { HiddenRows } from "../batch.ts"
 import type { ModelShape } from "../model/model.ts"
 import { NeuronSet } from "../neuron_set.ts"
 import type { PluginKind } from "../plugin.ts"
-import type { NeuronSelector } from "../predictor.ts"
+import { type NeuronSelector, withSelect } from "../predictor.ts"
 import { PluginFault } from "./plugin_error.ts"
 
 /** What no plugin writes by chance. */
@@ -24,28 +24,25 @@ const checker =
  */
 export const checkSelectorCalls = (name: string, shape: ModelShape, selector: NeuronSelector): NeuronSelector => {
   const check = checker("predictor", name)
-  return {
-    proposes: selector.proposes,
-    confirms: selector.confirms,
-    exact: selector.exact,
-    select: (block, hidden, active) => {
-      const before = hidden.values.slice()
-      // One row more than the batch has: nobody may touch it.
-      const walled = new NeuronSet(shape.ffnWidth, hidden.rowCount + 1)
-      walled.words.fill(canary)
-      walled.reset(hidden.rowCount)
-      selector.select(block, hidden, walled)
-      check(sameValues(hidden.values, before), "select", () => `it wrote to the hidden vectors of block ${block}`)
-      const beyond = walled.words.subarray(hidden.rowCount * walled.wordsPerRow)
-      check(
-        beyond.every((word) => word === canary),
-        "select",
-        () => `it wrote beyond the ${hidden.rowCount} rows of block ${block}`
-      )
-      active.rowCount = walled.rowCount
-      active.words.set(walled.words.subarray(0, hidden.rowCount * walled.wordsPerRow))
-    }
-  }
+  return withSelect(selector, (block, hidden, active, batch) => {
+    const before = hidden.values.slice()
+    const rowsBefore = batch.rows.slice()
+    // One row more than the batch has: nobody may touch it.
+    const walled = new NeuronSet(shape.ffnWidth, hidden.rowCount + 1)
+    walled.words.fill(canary)
+    walled.reset(hidden.rowCount)
+    selector.select(block, hidden, walled, batch)
+    check(sameNumbers(batch.rows, rowsBefore), "select", () => "it wrote to the batch")
+    check(sameValues(hidden.values, before), "select", () => `it wrote to the hidden vectors of block ${block}`)
+    const beyond = walled.words.subarray(hidden.rowCount * walled.wordsPerRow)
+    check(
+      beyond.every((word) => word === canary),
+      "select",
+      () => `it wrote beyond the ${hidden.rowCount} rows of block ${block}`
+    )
+    active.rowCount = walled.rowCount
+    active.words.set(walled.words.subarray(0, hidden.rowCount * walled.wordsPerRow))
+  })
 }
 
 /** The device with every call checked: sizes, finite numbers, borrowed buffers left alone, counters that only grow. */
@@ -74,11 +71,7 @@ export const checkDeviceCalls = (name: string, shape: ModelShape, device: Device
     embed: (batch) => {
       const before = batch.rows.slice()
       device.embed(batch)
-      check(
-        before.every((value, at) => value === batch.rows[at]),
-        "embed",
-        () => "it wrote to the batch"
-      )
+      check(sameNumbers(batch.rows, before), "embed", () => "it wrote to the batch")
     },
     attend: (batch, block) => {
       const hidden = device.attend(batch, block)
@@ -110,6 +103,7 @@ export const checkDeviceCalls = (name: string, shape: ModelShape, device: Device
         }
       }
     },
+    ...(device.useThresholds && { useThresholds: device.useThresholds.bind(device) }),
     mergeFfn: (block, partials) => device.mergeFfn(block, partials),
     logits: (batch) => {
       const logits = device.logits(batch)
@@ -129,6 +123,9 @@ export const checkDeviceCalls = (name: string, shape: ModelShape, device: Device
     ...(device.profile && { profile: device.profile })
   }
 }
+
+const sameNumbers = (actual: Uint32Array, before: Uint32Array): boolean =>
+  before.every((value, at) => value === actual[at])
 
 /** Bit for bit, so that a NaN that stays a NaN is the same. */
 const sameValues = (actual: Float32Array, before: Float32Array): boolean =>

@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect"
 import type { Device } from "../backend.ts"
 import { NativeCallFailed, Status } from "../native/status.ts"
 import type { PluginKind, PluginKinds } from "../plugin.ts"
-import type { NeuronSelector } from "../predictor.ts"
+import { type NeuronSelector, withSelect } from "../predictor.ts"
 import type { LoadedPlugin } from "./load_plugin.ts"
 import { PluginFault } from "./plugin_error.ts"
 
@@ -86,30 +86,25 @@ export const guardSelector = (name: string, selector: NeuronSelector): NeuronSel
   const call: PluginCall = { kind: "predictor", name, call: "select" }
   const whatIsWrong = selectorShape(selector)
   if (whatIsWrong !== undefined) throw new PluginFault({ ...call, call: "open", reason: whatIsWrong })
-  return {
-    proposes: selector.proposes,
-    confirms: selector.confirms,
-    exact: selector.exact,
-    ...(selector.native && { native: selector.native }),
-    select: (block, hidden, active) => {
-      try {
-        selector.select(block, hidden, active)
-      } catch (cause) {
-        throw pluginFault(call, cause)
-      }
-      if (active.rowCount !== hidden.rowCount) {
-        throw new PluginFault({
-          ...call,
-          reason: `it set rowCount to ${active.rowCount}; the batch has ${hidden.rowCount} rows`
-        })
-      }
-      const stray = active.strayRow()
-      if (stray >= 0) {
-        const reason = `it named neurons at ${active.ffnWidth} or above for row ${stray} of block ${block}; the block has ${active.ffnWidth}`
-        throw new PluginFault({ ...call, reason })
-      }
+  const select: NeuronSelector["select"] = (block, hidden, active, batch) => {
+    try {
+      selector.select(block, hidden, active, batch)
+    } catch (cause) {
+      throw pluginFault(call, cause)
+    }
+    if (active.rowCount !== hidden.rowCount) {
+      throw new PluginFault({
+        ...call,
+        reason: `it set rowCount to ${active.rowCount}; the batch has ${hidden.rowCount} rows`
+      })
+    }
+    const stray = active.strayRow()
+    if (stray >= 0) {
+      const reason = `it named neurons at ${active.ffnWidth} or above for row ${stray} of block ${block}; the block has ${active.ffnWidth}`
+      throw new PluginFault({ ...call, reason })
     }
   }
+  return { ...withSelect(selector, select), ...(selector.native && { native: selector.native }) }
 }
 
 const selectorShape = (selector: NeuronSelector): string | undefined => {
@@ -157,7 +152,7 @@ export const guardDevice = (name: string, selectorName: string, device: Device):
       }
     }) as unknown as F
   }
-  const { startSelectedFfn, profile } = device
+  const { startSelectedFfn, useThresholds, profile } = device
   return {
     name: device.name,
     openCache: (positionCount, type) =>
@@ -169,6 +164,7 @@ export const guardDevice = (name: string, selectorName: string, device: Device):
     activations: guarded("activations", device.activations),
     startFfn: guarded("startFfn", device.startFfn),
     ...(startSelectedFfn && { startSelectedFfn: guarded("startSelectedFfn", startSelectedFfn) }),
+    ...(useThresholds && { useThresholds: guarded("useThresholds", useThresholds) }),
     mergeFfn: guarded("mergeFfn", device.mergeFfn),
     logits: guarded("logits", device.logits),
     counters: guarded("counters", device.counters),

@@ -6,6 +6,7 @@ import { NeuronSet } from "../neuron_set.ts"
 import { measureNativeSelector } from "../native/measure_predictor.ts"
 import type { NativeSelector, NeuronSelector } from "../predictor.ts"
 import { measureAllocation } from "./allocation.ts"
+import { batchOfStrangers } from "./predictor_context.ts"
 
 /** The cost of one selector on one model. */
 export interface SelectorCost {
@@ -54,9 +55,10 @@ export const measureSelector = (given: {
   const blocks = Array.from({ length: blockCount }, (_, block) => {
     const hidden = rows(block)
     const active = new NeuronSet(ffnWidth, hidden.rowCount)
+    const batch = batchOfStrangers(hidden.rowCount)
     const call = () => {
       active.reset(hidden.rowCount)
-      selector.select(block, hidden, active)
+      selector.select(block, hidden, active, batch)
     }
     const samples = timeCalls(call)
     const bytes = measureAllocation(call)?.bytes

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os"
 import { basename, dirname, join } from "node:path"
 import { Effect, Schema, type Scope } from "effect"
-import type { HiddenRows } from "../batch.ts"
+import type { Batch, HiddenRows } from "../batch.ts"
 import type { Model } from "../model/model.ts"
 import { NeuronSet } from "../neuron_set.ts"
 import type { PluginKinds, PredictorPlugin } from "../plugin.ts"
@@ -11,6 +11,7 @@ import type { NeuronSelector, TrainingContext, TrainingRows } from "../predictor
 import { check } from "./assertions.ts"
 import { copyRows } from "./direct_run.ts"
 import { type FfnTruth, openFfnTruth } from "./ffn_truth.ts"
+import { predictorContext, projectPredictors, selectStrangers } from "./predictor_context.ts"
 
 /** What options are once the plugin's Schema has read them; what `train` returns. */
 export type DecodedOptions = unknown
@@ -50,7 +51,7 @@ export const openPredictorBench = Effect.fnUntraced(function* (
   const openWith = (options: DecodedOptions, of: Model) =>
     Effect.suspend(() => {
       const probe = of === model ? truth : openFfnTruth(of)
-      return plugin.open(options, { model: of, probe, rowCountMax, announce: () => {} })
+      return plugin.open(options, predictorContext(of, { probe, rowCountMax }))
     })
   const asItIs = yield* Effect.result(Effect.scoped(openWith(decoded, model)))
   const trains = asItIs._tag === "Failure" && plugin.train !== undefined
@@ -116,6 +117,8 @@ export const trainingContext = (model: Model, truth: FfnTruth, seed: number, out
   seed,
   out,
   announce: () => {},
+  openPredictor: projectPredictors(() => predictorContext(model, { probe: truth, rowCountMax: rowsPerChunk })),
+  rowCount: trainingChunks * rowsPerChunk,
   rows: function* (block) {
     const { hiddenWidth, ffnWidth } = model.shape
     const hidden = new Float32Array(rowsPerChunk * hiddenWidth)
@@ -131,10 +134,16 @@ export const trainingContext = (model: Model, truth: FfnTruth, seed: number, out
 })
 
 /** The candidates as the engine finds them: it never asks a selector that proposes every neuron. */
-export const selectInto = (selector: NeuronSelector, block: number, hidden: HiddenRows, active: NeuronSet): void => {
+export const selectInto = (
+  selector: NeuronSelector,
+  block: number,
+  hidden: HiddenRows,
+  active: NeuronSet,
+  batch?: Batch
+): void => {
+  if (selector.proposes === "some") return selectStrangers(selector, block, hidden, active, batch)
   active.reset(hidden.rowCount)
-  if (selector.proposes === "every") active.fill()
-  else selector.select(block, hidden, active)
+  active.fill()
 }
 
 /** The set that a selector names: u32[row_count, words_per_row], in a set and on rows of its own. */

@@ -9,6 +9,7 @@ import { measureAllocation } from "./allocation.ts"
 import { check } from "./assertions.ts"
 import { copyRows } from "./direct_run.ts"
 import { describeLeak, measureLeak } from "./held_resources.ts"
+import { batchOfStrangers } from "./predictor_context.ts"
 import { blocksOf, type PredictorBench, select, selectInto } from "./predictor_bench.ts"
 import { openTinyModel } from "./tiny_model.ts"
 
@@ -230,11 +231,12 @@ export const checkAllocation: PredictorCheck = Effect.fnUntraced(function* (benc
   const selector = yield* bench.open()
   const active = new NeuronSet(bench.model.shape.ffnWidth, 2)
   const blocks = blocksOf(bench.model).map((block) => ({ block, hidden: bench.truth.hidden(block, 2, 14) }))
+  const batch = batchOfStrangers(2)
   let turn = 0
   const { objects, bytes } = measureAllocation(() => {
     const { block, hidden } = blocks[turn]!
     turn = (turn + 1) % blocks.length
-    selectInto(selector, block, hidden, active)
+    selectInto(selector, block, hidden, active, batch)
   })!
   const amount =
     objects === undefined

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Batch, type Model, NeuronSet, openForward, type OpenPlan, sparsityFacts, usePlugin } from "@powerinfer/core"
+import { predictorContext, selectStrangers } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import { selectionBound } from "../../bench/bounds.ts"
 import { writePlantedModel } from "../../bench/planted_model.ts"
@@ -45,15 +46,14 @@ describe("replayed_oracle", () => {
       }
     }
     const selector = await Effect.runPromise(
-      Effect.scoped(plugin.open({}, { model, probe, rowCountMax: 4, announce: () => {} }))
+      Effect.scoped(plugin.open({}, predictorContext(model, { probe, rowCountMax: 4 })))
     )
     const active = new NeuronSet(ffnWidth, 4)
     /** The named neurons of each row, whose inputs begin with `firsts`. */
     const select = (block: number, firsts: ReadonlyArray<number>) => {
-      active.reset(firsts.length)
       const values = new Float32Array(firsts.length * width)
       for (const [row, first] of firsts.entries()) values.fill(first, row * width, (row + 1) * width)
-      selector.select(block, { rowCount: firsts.length, width, values }, active)
+      selectStrangers(selector, block, { rowCount: firsts.length, width, values }, active)
       return firsts.map((_, row) => Array.from({ length: ffnWidth }, (_, n) => n).filter((n) => active.has(row, n)))
     }
     return { selector, select, asked: () => asked }

@@ -19,7 +19,13 @@ import {
   type PluginUse,
   usePlugin
 } from "@powerinfer/core"
-import { measureSelector, openTinyModel, type TinyModel } from "@powerinfer/core/testing"
+import {
+  measureSelector,
+  openTinyModel,
+  predictorContext,
+  selectStrangers,
+  type TinyModel
+} from "@powerinfer/core/testing"
 import { Cause, Effect, Exit } from "effect"
 import { compiler } from "../native/tiny_library.ts"
 import { cpu, everyNeuron, has, planOptions, reference } from "../support/plans.ts"
@@ -116,11 +122,9 @@ describe.skipIf(compiler === null)("a native predictor", () => {
     Effect.gen(function* () {
       const model: Model = yield* openTinyModel(tiny)
       const { open } = yield* loadPlugin(use)
-      const probe = { activations: () => {} }
-      const selector = yield* open({ model, probe, rowCountMax: 8, announce: () => {} })
+      const selector = yield* open(predictorContext(model))
       const active = new NeuronSet(75, 8)
-      active.reset(rowCount)
-      selector.select(1, { rowCount, width: 64, values: hidden }, active)
+      selectStrangers(selector, 1, { rowCount, width: 64, values: hidden }, active)
       return Array.from({ length: rowCount }, (_, row) =>
         Array.from({ length: 75 }, (_, neuron) => neuron).filter((neuron) => active.has(row, neuron))
       )
@@ -184,7 +188,7 @@ describe.skipIf(compiler === null)("a native predictor", () => {
         Effect.gen(function* () {
           const model = yield* openTinyModel(tiny)
           const { open } = yield* loadPlugin(threshold({ threshold: 0.1 }))
-          const selector = yield* open({ model, probe: { activations: () => {} }, rowCountMax: 8, announce: () => {} })
+          const selector = yield* open(predictorContext(model))
           const rows = () => ({ rowCount: 1, width: 64, values: hidden.slice(0, 64) })
           const cost = measureSelector({ selector, model, rows })
           expect(cost.nanosecondsPerCall).toBeGreaterThan(0)

@@ -5,7 +5,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Model, NeuronSet, type TrainingRows } from "@powerinfer/core"
-import { openTinyModel, predictorContract, type TinyModel } from "@powerinfer/core/testing"
+import {
+  openTinyModel,
+  predictorContext,
+  predictorContract,
+  selectStrangers,
+  type TinyModel
+} from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import { mostFrequent } from "./frequency.ts"
 import plugin from "./mod.ts"
@@ -27,10 +33,9 @@ const rowsOf = ({ shape: { hiddenWidth, ffnWidth } }: Model): ReadonlyArray<Trai
   }))
 
 const train = Effect.fnUntraced(function* (model: Model, out: string) {
-  return yield* plugin.train!({}, { model, rows: () => rowsOf(model), seed: 1, out, announce: () => {} })
+  return yield* plugin.train!({}, { ...predictorContext(model), rows: () => rowsOf(model), rowCount: 4, seed: 1, out })
 })
-const open = (model: Model, options: Parameters<typeof plugin.open>[0]) =>
-  plugin.open(options, { model, probe: { activations: () => {} }, rowCountMax: 2, announce: () => {} })
+const open = (model: Model, options: Parameters<typeof plugin.open>[0]) => plugin.open(options, predictorContext(model))
 const run = <A>(effect: Effect.Effect<A, unknown, never>) => Effect.runPromise(effect)
 
 const trained = join(folder, "trained.json")
@@ -49,8 +54,7 @@ test("frequent_neurons proposes the neurons that fired most often, to every row"
     const model = yield* openTinyModel(tiny)
     const selector = yield* open(model, { file: trained, share: 2 / 75 })
     const active = new NeuronSet(75, 2)
-    active.reset(2)
-    selector.select(1, { rowCount: 2, width: 64, values: new Float32Array(128) }, active)
+    selectStrangers(selector, 1, { rowCount: 2, width: 64, values: new Float32Array(128) }, active)
     // Divisible by 2, 3, 4 and 5: 0 and 60.
     for (const row of [0, 1])
       expect([active.has(row, 0), active.has(row, 60), active.count(row)]).toEqual([true, true, 2])

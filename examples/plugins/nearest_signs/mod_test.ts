@@ -1,8 +1,8 @@
 // Goal: nearest_signs keeps the contract of predictors, and its kernel names the neurons that a slow and obvious count names.
 // Method: seeded hidden vectors on tiny models whose widths are no multiples of 32. Needs the kernel: `bun run build`.
 import { expect, test } from "bun:test"
-import { NeuronSet, type PredictorContext, readTensor } from "@powerinfer/core"
-import { openTinyModel, predictorContract } from "@powerinfer/core/testing"
+import { NeuronSet, readTensor } from "@powerinfer/core"
+import { openTinyModel, predictorContext, predictorContract, selectStrangers } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import plugin from "./mod.ts"
 
@@ -26,18 +26,11 @@ for (const [hiddenWidth, ffnWidth, share] of [
         activation: "relu",
         shape: { hiddenWidth, ffnWidth }
       })
-      const context: PredictorContext = {
-        model,
-        probe: { activations: () => {} },
-        rowCountMax: rowCount,
-        announce: () => {}
-      }
-      const selector = yield* plugin.open({ share }, context)
+      const selector = yield* plugin.open({ share }, predictorContext(model))
       const values = Float32Array.from({ length: rowCount * hiddenWidth }, (_, i) => Math.sin(i * i))
       const active = new NeuronSet(ffnWidth, rowCount)
       for (const [block, { gate }] of model.blocks.entries()) {
-        active.reset(rowCount)
-        selector.select(block, { rowCount, width: hiddenWidth, values }, active)
+        selectStrangers(selector, block, { rowCount, width: hiddenWidth, values }, active)
         const weights = readTensor(model.gguf, gate!.weight)
         for (let row = 0; row < rowCount; row++) {
           const differing = (neuron: number) =>
@@ -57,8 +50,7 @@ for (const [hiddenWidth, ffnWidth, share] of [
 test("the kernel checks what it is given: a share that TypeScript would have refused", () =>
   Effect.gen(function* () {
     const model = yield* openTinyModel({ family: "llama", seed: 3 })
-    const context: PredictorContext = { model, probe: { activations: () => {} }, rowCountMax: 1, announce: () => {} }
-    const error = yield* Effect.flip(plugin.open({ share: 2 }, context))
+    const error = yield* Effect.flip(plugin.open({ share: 2 }, predictorContext(model)))
     expect(error._tag).toBe("PredictorFailure")
     expect(error.message).toContain("share is not above 0 and at most 1")
   }).pipe(Effect.scoped, Effect.runPromise))

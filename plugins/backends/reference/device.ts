@@ -7,6 +7,7 @@ import {
   type DeviceContext,
   type DeviceCounters,
   type FfnPartial,
+  type FfnThresholds,
   type HiddenRows,
   type ModelShape,
   type NeuronSet,
@@ -42,6 +43,8 @@ class ReferenceDevice implements Device {
   readonly #home: HomeStage | undefined
   readonly #ffn: FfnStage
   readonly #partial: Float32Array
+  /** [block] */
+  readonly #thresholds: Array<FfnThresholds>
   #ffnBytes = 0
   #neuronCount = 0
   #neuronComputedCount = 0
@@ -56,6 +59,7 @@ class ReferenceDevice implements Device {
     this.#ffns = ffns
     this.#home = home
     this.#ffn = new FfnStage(model.shape)
+    this.#thresholds = shares.map(() => ({}))
     this.#partial = new Float32Array(rowCountMax * model.shape.hiddenWidth)
   }
 
@@ -94,11 +98,15 @@ class ReferenceDevice implements Device {
     this.#requireOwnership(block, active)
     const size = hidden.rowCount * this.#shape.hiddenWidth
     const partial = this.#partial.subarray(0, size)
-    const work = this.#ffn.run(this.#weightsOf(block), hidden, active, confirms, partial)
+    const work = this.#ffn.run(this.#weightsOf(block), hidden, active, confirms, this.#thresholds[block]!, partial)
     this.#ffnBytes += work.bytes
     this.#neuronCount += hidden.rowCount * this.#shape.ffnWidth
     this.#neuronComputedCount += work.neuronComputedCount
     return { wait: () => partial }
+  }
+
+  useThresholds(block: number, thresholds: FfnThresholds): void {
+    this.#thresholds[block] = thresholds
   }
 
   mergeFfn(block: number, partials: ReadonlyArray<FfnPartial>): void {

@@ -1,5 +1,5 @@
 // The FFN of one device: Σ over its active neurons of down[neuron] · f(gate[neuron] · x) · g(up[neuron] · x).
-import type { HiddenRows, ModelShape, NeuronSet } from "@powerinfer/core"
+import type { FfnThresholds, HiddenRows, ModelShape, NeuronSet } from "@powerinfer/core"
 import { activate } from "./activation.ts"
 import { dotRow, type LinearWeights } from "./linear.ts"
 import type { FfnWeights } from "./weights.ts"
@@ -29,13 +29,14 @@ export class FfnStage {
    * Writes the part of the output that `active` makes to `out` f32[row_count, hidden_width].
    *
    * - `active`    undefined: all neurons of all rows
-   * - `confirms`  drops a neuron as soon as its activation is known to be zero, before its other rows are read
+   * - `confirms`  drops a neuron as soon as its activation is known to be zero, or not above its threshold, before its other rows are read
    */
   run(
     { gate, up, down }: FfnWeights,
     hidden: HiddenRows,
     active: NeuronSet | undefined,
     confirms: boolean,
+    thresholds: FfnThresholds,
     out: Float32Array
   ): FfnWork {
     const { rowCount, width, values } = hidden
@@ -43,6 +44,8 @@ export class FfnStage {
     for (const neurons of [read.gate, read.up, read.down]) neurons.fill(0)
     const dense = active === undefined && !confirms
     let neuronComputedCount = 0
+    const drops = (neuron: number, activation: number, limits: Float32Array | undefined) =>
+      confirms && Math.abs(activation) <= (limits?.[neuron] ?? 0)
     for (let row = 0; row < rowCount; row++) {
       this.#sum.fill(0)
       for (let neuron = 0; neuron < up.rows; neuron++) {
@@ -51,11 +54,11 @@ export class FfnStage {
         if (gate) {
           read.gate[neuron] = 1
           activation = this.#gate(dotRow(gate, neuron, values, row * width))
-          if (confirms && activation === 0) continue
+          if (drops(neuron, activation, thresholds.gate)) continue
         }
         read.up[neuron] = 1
         activation = Math.fround(activation * this.#up(dotRow(up, neuron, values, row * width)))
-        if (!dense && activation === 0) continue
+        if (!dense && (activation === 0 || drops(neuron, activation, thresholds.activation))) continue
         read.down[neuron] = 1
         neuronComputedCount++
         for (let i = 0; i < width; i++) this.#sum[i]! += activation * down.values[neuron * width + i]!

@@ -93,6 +93,8 @@ export class HomeStage {
   attend(batch: Batch, block: number): HiddenRows {
     const { hiddenWidth, parallel } = this.#shape
     const weights = this.#weights.attention[block]!
+    const size = batch.rowCount * hiddenWidth
+    const input = parallel ? this.#residual.slice(0, size) : undefined
     if (parallel) this.#normalize(weights.ffnNorm, this.#hidden)
     this.#normalize(weights.norm, this.#normalized)
     // All keys and values first: rows of one session see each other.
@@ -103,7 +105,8 @@ export class HomeStage {
     return {
       rowCount: batch.rowCount,
       width: hiddenWidth,
-      values: this.#hidden.subarray(0, batch.rowCount * hiddenWidth)
+      values: this.#hidden.subarray(0, size),
+      residual: input ?? this.#residual.subarray(0, size)
     }
   }
 

@@ -6,12 +6,12 @@ import { Effect, Option } from "effect"
 import { handleCtrlC, stoppable } from "../../../apps/cli/ctrl_c.ts"
 import { exitCodeOf } from "../../../apps/cli/exit_code.ts"
 import { figuresLine } from "../../../apps/cli/figures.ts"
-import { findPlugin, parsePluginText } from "../../../apps/cli/find_plugin.ts"
+import { findPlugin, readPluginText } from "../../../apps/cli/find_plugin.ts"
 import { formatBytes, formatRate, formatShare } from "../../../apps/cli/quantities.ts"
 import { markdownTable } from "../../../apps/cli/speed_report.ts"
 import { decodeText } from "../../../apps/cli/text_input.ts"
 
-describe("parsePluginText()", () => {
+describe("readPluginText()", () => {
   for (const [text, name, options] of [
     ["exact_gate", "exact_gate", {}],
     ["oracle_top_k:share=0.1", "oracle_top_k", { share: 0.1 }],
@@ -22,13 +22,13 @@ describe("parsePluginText()", () => {
     ["C:\\plugins\\mine.ts:on=true", "C:\\plugins\\mine.ts", { on: true }]
   ] as const) {
     test(`reads ${text}`, async () => {
-      expect(await Effect.runPromise(parsePluginText(text))).toEqual({ name, options })
+      expect(await Effect.runPromise(readPluginText(text))).toEqual({ name, options })
     })
   }
 
   for (const text of ["oracle_top_k:share", "cpu:threads=2,isa", 'mlp:{"file":}']) {
     test(`refuses ${text}`, async () => {
-      const error = await Effect.runPromise(Effect.flip(parsePluginText(text)))
+      const error = await Effect.runPromise(Effect.flip(readPluginText(text)))
       expect(error._tag).toBe("InvalidUsage")
       expect(error.message).toContain(":key=value")
     })

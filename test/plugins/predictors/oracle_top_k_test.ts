@@ -2,11 +2,10 @@
 // Method: a probe that answers with seeded numbers, against sorting them.
 import { describe, expect, test } from "bun:test"
 import { loadPlugin, type Model, NeuronSet, optionFields } from "@powerinfer/core"
-import { predictorContract } from "@powerinfer/core/testing"
+import { predictorContext, predictorContract, selectStrangers } from "@powerinfer/core/testing"
 import plugin, { oracleTopK, type OracleTopKOptions } from "@powerinfer/predictor-oracle-top-k"
 import { Effect } from "effect"
 import { randomFromSeed } from "../../../core/sampler/random.ts"
-import { kthLargest } from "../../../plugins/predictors/oracle_top_k/largest.ts"
 
 for (const options of [{}, { k: 1 }, { share: 1 }]) {
   describe(`with ${JSON.stringify(options)}`, () => predictorContract({ test, plugin, options }))
@@ -43,11 +42,10 @@ const select = async (
   const ffnWidth = rows[0]!.length
   const model = { shape: { ffnWidth } } as Model
   const probe = { activations: (_block: number, _hidden: unknown, into: Float32Array) => into.set(rows.flat()) }
-  const opened = plugin.open(options, { model, probe, rowCountMax: rows.length + 1, announce: () => {} })
+  const opened = plugin.open(options, predictorContext(model, { probe, rowCountMax: rows.length + 1 }))
   const selector = await Effect.runPromise(Effect.scoped(opened))
   const active = new NeuronSet(ffnWidth, rows.length + 1)
-  active.reset(rows.length)
-  selector.select(0, { rowCount: rows.length, width: 1, values: new Float32Array(rows.length) }, active)
+  selectStrangers(selector, 0, { rowCount: rows.length, width: 1, values: new Float32Array(rows.length) }, active)
   return rows.map((row, index) => row.map((_, neuron) => neuron).filter((neuron) => active.has(index, neuron)))
 }
 
@@ -94,19 +92,4 @@ for (let seed = 1; seed <= 30; seed++) {
     )
     expect(await select({ k }, rows)).toEqual(expected)
   })
-
-  test(`kthLargest() equals sorting, for every k (seed ${seed})`, () => {
-    const random = randomFromSeed(seed)
-    const values = Float32Array.from({ length: 1 + (seed % 40) }, () => random.nextU32() % (seed % 2 === 0 ? 5 : 1000))
-    const sorted = values.toSorted().toReversed()
-    for (let k = 1; k <= values.length; k++) expect(kthLargest(values.slice(), values.length, k)).toBe(sorted[k - 1]!)
-  })
 }
-
-test("kthLargest() ends on sorted, reversed and constant values, and on NaN", () => {
-  const ascending = Float32Array.from({ length: 1000 }, (_, i) => i)
-  expect(kthLargest(ascending.slice(), 1000, 10)).toBe(990)
-  expect(kthLargest(ascending.toReversed(), 1000, 10)).toBe(990)
-  expect(kthLargest(new Float32Array(1000).fill(3), 1000, 500)).toBe(3)
-  kthLargest(new Float32Array(1000).fill(Number.NaN), 1000, 500)
-})
