@@ -104,18 +104,18 @@ export const readFrequencies = Effect.fnUntraced(function* (model: Model, path: 
 export const hottestFirst = (frequencies: Float64Array): Uint32Array =>
   Uint32Array.from(frequencies.keys()).sort((a, b) => frequencies[b]! - frequencies[a]! || a - b)
 
-/** [device]: bytes of the neurons it holds. */
-export const heldByDevice = ({ devices, heldBytes }: PlacementProblem, owners: Owners): Array<number> => {
-  const held = devices.map(() => 0)
+/** [device]: bytes of the neurons it holds. `heldBytes`: of one neuron, by block. */
+export const heldByDevice = (deviceCount: number, heldBytes: ReadonlyArray<number>, owners: Owners): Array<number> => {
+  const held = Array.from({ length: deviceCount }, () => 0)
   owners.forEach((block, index) =>
-    countOwned(block, devices.length).forEach((count, device) => (held[device]! += count * heldBytes[index]!))
+    countOwned(block, deviceCount).forEach((count, device) => (held[device]! += count * heldBytes[index]!))
   )
   return held
 }
 
 /** Whether every device has room for its neurons. */
-export const fits = (problem: PlacementProblem, owners: Owners): boolean =>
-  heldByDevice(problem, owners).every((bytes, device) => bytes <= problem.roomBytes[device]!)
+export const fits = ({ devices, heldBytes, roomBytes }: PlacementProblem, owners: Owners): boolean =>
+  heldByDevice(devices.length, heldBytes, owners).every((bytes, device) => bytes <= roomBytes[device]!)
 
 /** Σ over the neurons of the devices other than the slowest: how many neurons that fire for a token are on fast devices. */
 export const fastFrequency = ({ frequencies, fastestFirst }: PlacementProblem, owners: Owners): number => {

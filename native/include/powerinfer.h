@@ -429,6 +429,20 @@ POWERINFER_API powerinfer_status powerinfer_device_logits(uint32_t device, const
 POWERINFER_API powerinfer_status powerinfer_device_counters_read(uint32_t device, powerinfer_counters* counters);
 POWERINFER_API powerinfer_status powerinfer_device_close(uint32_t device);
 
+/* ---- training ---------------------------------------------------------------------------------------------------- */
+
+enum {
+  POWERINFER_GEMM_A_B = 0,  /* c = a · b,  a f32[rows, depth], b f32[depth, columns] */
+  POWERINFER_GEMM_A_BT = 1, /* c = a · bᵀ, a f32[rows, depth], b f32[columns, depth] */
+  POWERINFER_GEMM_AT_B = 2  /* c = aᵀ · b, a f32[depth, rows], b f32[depth, columns] */
+};
+/*
+ * A product of row-major matrices, c f32[rows, columns], on all threads of `cpu`; strides are floats from one row to the next. With `adds` 1, c is added to and
+ * not replaced. A sum's terms are added one after another, so the result depends on the instruction set, and not on the number of threads.
+ */
+POWERINFER_API powerinfer_status powerinfer_gemm_f32(uint32_t cpu, uint32_t form, uint32_t rows, uint32_t columns, uint32_t depth, const float* a,
+                                                     uint32_t a_stride, const float* b, uint32_t b_stride, uint32_t adds, float* c, uint32_t c_stride);
+
 #ifdef __cplusplus
 }
 #endif

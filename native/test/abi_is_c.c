@@ -75,6 +75,7 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_device_logits,
       (any_function)powerinfer_device_counters_read,
       (any_function)powerinfer_device_close,
+      (any_function)powerinfer_gemm_f32,
   };
   uint32_t count = 0;
   for (uint32_t i = 0; i < sizeof functions / sizeof functions[0]; ++i) count += functions[i] != 0;
