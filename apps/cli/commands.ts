@@ -16,6 +16,7 @@ import {
 } from "./flags.ts"
 import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
+import { placeCommand } from "./place_command.ts"
 import { pluginCommand } from "./plugin_commands.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
@@ -176,6 +177,7 @@ export const powerinfer = (known: KnownOptions) => {
       inspect,
       devices,
       bench(engine),
+      placeCommand,
       pluginCommand
     ])
   )
