@@ -19,6 +19,7 @@ import {
 } from "./flags.ts"
 import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
+import { placeCommand } from "./place_command.ts"
 import { pluginCommand } from "./plugin_commands.ts"
 import { quantizeCommand } from "./quantize_command.ts"
 
@@ -184,6 +185,7 @@ export const powerinfer = (known: KnownOptions) => {
       quantizeCommand,
       evaluateCommand(engine),
       compareCommand,
+      placeCommand,
       pluginCommand
     ])
   )
