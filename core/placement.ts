@@ -12,10 +12,21 @@ export class PlacementImpossible extends Schema.TaggedError<PlacementImpossible>
   }
 }
 
-/** What a policy may know of a device before the model is loaded. */
+/**
+ * What a policy may know of a device before the model is loaded: plain data. Speeds are absent where nobody has measured them: backends do not when
+ * an engine starts, `powerinfer place` and device files do.
+ */
 export interface DeviceFacts {
   readonly name: string
   readonly memoryBytes: number
+  /** Of matrices that are read whole, by all of its threads. */
+  readonly bandwidthBytesPerSecond?: number
+  /** Of rows of single neurons; absent: as fast as whole matrices. */
+  readonly scatteredBytesPerSecond?: number
+  /** What a block takes longer where this device, which is not the home, holds neurons of it: hidden vector there, partial sum back. Absent: nothing. */
+  readonly handOffSeconds?: number
+  /** What a token takes beyond reading where this device is the home: norms, small kernels, the engine. Absent: nothing. */
+  readonly tokenOverheadSeconds?: number
 }
 
 /**
@@ -23,17 +34,31 @@ export interface DeviceFacts {
  *
  * - `home`    index of the device that runs norms, attention, KV cache and logits
  * - `shares`  [block][device]: "all", "none", or a bitset u32[ceil(ffn_width / 32)] of the neurons on that device
+ * - `notes`   lines for people: a solver that ran out of time, say
  */
 export interface PlacementPlan {
   readonly home: number
   readonly shares: ReadonlyArray<ReadonlyArray<NeuronShare>>
+  readonly notes?: ReadonlyArray<string>
 }
 
 export type NeuronShare = "all" | "none" | Uint32Array
+
+/** What takes memory of devices besides weights. */
+export interface ReservedBytes {
+  /** On the home: the KV caches that will be open at a time. */
+  readonly cacheBytes: number
+  /** On the home: the weights of the predictor. */
+  readonly predictorBytes: number
+  /** On every device: intermediate results of a batch. */
+  readonly workspaceBytes: number
+}
 
 /** What a policy places. */
 export interface PlacementContext {
   readonly model: Model
   /** A plan names them by their index. Where there are none, a policy refuses. */
   readonly devices: ReadonlyArray<DeviceFacts>
+  /** Memory that neurons cannot have; absent: none. */
+  readonly reservedBytes?: ReservedBytes
 }

@@ -1,6 +1,8 @@
 // What makes a backend, a predictor or a placement policy loadable by name? First-party plugins keep this contract and no other.
 import type { Effect, Schema, Scope } from "effect"
+import type { ArtifactUnreadable, StaleArtifact } from "./artifacts/artifact.ts"
 import type { BackendFailure, Device, DeviceContext, NotEnoughMemory } from "./backend.ts"
+import type { GgufError } from "./gguf/gguf_error.ts"
 import type { NativeLibraryError } from "./native/library.ts"
 import type { DeviceFacts, PlacementContext, PlacementImpossible, PlacementPlan } from "./placement.ts"
 import type { NeuronSelector, PredictorContext, PredictorRefusal, TrainingContext } from "./predictor.ts"
@@ -25,7 +27,7 @@ export interface PluginKinds {
   readonly placement: {
     readonly context: PlacementContext
     readonly opened: PlacementPlan
-    readonly refusal: PlacementImpossible
+    readonly refusal: PlacementImpossible | ArtifactUnreadable | StaleArtifact | GgufError
   }
 }
 

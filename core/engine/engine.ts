@@ -43,7 +43,8 @@ export class Engine extends Context.Service<Engine, EngineService>()("@powerinfe
 export const openEngine = Effect.fnUntraced(function* (
   options: EngineOptions
 ): Effect.fn.Return<EngineService, EngineError, Scope.Scope> {
-  const { session: sessionDefaults, announce, ...runner } = options
+  const { announce, ...runner } = options
+  const sessionDefaults = options.session
   const client = yield* openWorkerClient(runner, announce ?? (() => {}))
   let lastSession = 0
 

@@ -1,5 +1,6 @@
 // Every way in which opening or using an engine can fail, and how such an error crosses from the worker.
 import { Schema } from "effect"
+import { ArtifactUnreadable, StaleArtifact } from "../artifacts/artifact.ts"
 import { BackendFailure, NotEnoughMemory } from "../backend.ts"
 import { ggufErrors } from "../gguf/gguf_error.ts"
 import { modelErrors } from "../model/model_error.ts"
@@ -29,6 +30,8 @@ export const EngineErrors = Schema.Union([
   PluginIncompatible,
   PluginFault,
   PlacementImpossible,
+  ArtifactUnreadable,
+  StaleArtifact,
   PredictorMismatch,
   PredictorFailure,
   BackendFailure,

@@ -2,8 +2,9 @@
 import { Effect } from "effect"
 import { BackendFailure, type Device } from "../backend.ts"
 import type { Model } from "../model/model.ts"
+import { estimateMemory } from "../model/memory.ts"
 import { checkPlan } from "../plan.ts"
-import type { PlacementPlan } from "../placement.ts"
+import type { PlacementPlan, ReservedBytes } from "../placement.ts"
 import type { PluginKind, PluginUse } from "../plugin.ts"
 import { checkDeviceCalls, checkSelectorCalls } from "../plugin_host/check_calls.ts"
 import {
@@ -22,6 +23,7 @@ import { PluginFault } from "../plugin_host/plugin_error.ts"
 import type { ActivationProbe, FfnThresholds, NeuronSelector, OpenPredictor } from "../predictor.ts"
 import { type DivideNeurons, dividesBlocks, openDivision } from "./divide.ts"
 import { openProfiler, type Profiler } from "./profiler.ts"
+import type { SessionOptions } from "./session.ts"
 
 /** What to open: plain data, so that it can travel to a worker. */
 export interface PlanOptions {
@@ -35,6 +37,8 @@ export interface PlanOptions {
   readonly rowCountMax: number
   /** Batches of more rows than this run dense when the predictor is exact: their rows together want most neurons anyway. */
   readonly sparseRowCountMax: number
+  /** What sessions are like: where neurons are placed, room is left for the KV cache of one. Default: none is left. */
+  readonly session?: SessionOptions
   /** Measures where the time of batches goes; default false. */
   readonly profile?: boolean
   /** Checks every call of every plugin against its contract; slow, for who writes one. Default false. */
@@ -102,13 +106,15 @@ export const openPlan = Effect.fnUntraced(function* (
       )
     )
   )
-  const placed = yield* open(options.placement, placement, { model, devices: facts })
+  const reservedBytes = reservedFor(model, options)
+  const placed = yield* open(options.placement, placement, { model, devices: facts, reservedBytes })
   yield* attemptCall({ kind: "placement", name: placement.plugin.name, call: "open" }, () =>
     checkPlan(placed, model.shape, backends.length, placement.plugin.name).pipe(
       // It said that this is a plan: that is another thing than to say that there is none.
       Effect.catch(({ reason }) => Effect.die(reason))
     )
   )
+  for (const line of placed.notes ?? []) announce(line)
 
   // The predictor opens first, because devices prepare for the kind of batches it causes; its probe speaks to a home that opens after it.
   let home: Device | undefined
@@ -167,6 +173,16 @@ export const openPlan = Effect.fnUntraced(function* (
   }
   return plan
 })
+
+/** The predictor is not open yet: its weights are not counted. */
+const reservedFor = (model: Model, { rowCountMax, session }: PlanOptions): ReservedBytes => {
+  const { cacheBytes, workspaceBytes } = estimateMemory(model, {
+    contextLength: session === undefined ? 0 : (session.contextLength ?? model.shape.contextLength),
+    cacheType: session?.cacheType ?? "f16",
+    rowCountMax
+  })
+  return { cacheBytes, predictorBytes: 0, workspaceBytes }
+}
 
 /** Hands a predictor's thresholds to every device. */
 const setThresholds = Effect.fnUntraced(function* (

@@ -53,7 +53,7 @@ export const estimateMemory = (
 }
 
 /** Bytes of every tensor that plays a part, tied ones counted once. */
-const modelBytes = (model: Model): number => {
+export const modelBytes = (model: Model): number => {
   const bytesByName = new Map<string, number>()
   const add = (...tensors: ReadonlyArray<Partial<Linear> | Linear["weight"] | undefined>): void => {
     for (const tensor of tensors) {

@@ -51,6 +51,8 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_predictor_array,
       (any_function)powerinfer_predictor_open,
       (any_function)powerinfer_predictor_select,
+      (any_function)powerinfer_model_thresholds,
+      (any_function)powerinfer_residual,
       (any_function)powerinfer_predictor_measure,
       (any_function)powerinfer_predictor_close,
       (any_function)powerinfer_device_facts,

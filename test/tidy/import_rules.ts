@@ -52,20 +52,31 @@ const coreLibraries: ReadonlyArray<readonly [room: string, name: string]> = [
 ]
 
 /** What core and the plugins may import by name. Everybody else is a composition root and may name what it declares. */
-const allowedNames = (home: WorkspacePackage, path: string): ReadonlyArray<string> | undefined => {
+const allowedNames = (
+  home: WorkspacePackage,
+  path: string,
+  packages: ReadonlyArray<WorkspacePackage>
+): ReadonlyArray<string> | undefined => {
   if (home.folder === "core")
     return ["effect", ...coreLibraries.filter(([room]) => path.startsWith(room)).map(([, name]) => name)]
-  if (home.folder.startsWith("plugins/")) return ["effect", "@powerinfer/core"]
+  if (home.folder.startsWith("plugins/")) return ["effect", "@powerinfer/core", ...librariesOf(home, packages)]
   if (isStrangers(home) && !path.endsWith("_test.ts")) return ["effect", "@powerinfer/core"]
   return undefined
 }
 
-/** Core imports only effect (and, in one room each, `coreLibraries`); a plugin only core and effect, never another plugin. */
+/** What a plugin ships with that is not from this checkout: a solver, say. Declared there, it goes when the plugin goes. */
+const librariesOf = (home: WorkspacePackage, packages: ReadonlyArray<WorkspacePackage>): ReadonlyArray<string> =>
+  [...home.shippedDependencies.keys()].filter((name) => name !== "effect" && packages.every((one) => one.name !== name))
+
+/**
+ * Core imports only effect (and, in one room each, `coreLibraries`); a plugin only core, effect and the libraries that its own package.json
+ * declares, never another plugin.
+ */
 export const importsPointOneWay = (files: Files): ReadonlyArray<string> => {
   const packages = packagesOf(files)
   return scripts(files).flatMap(([path, text]) => {
     const home = packageOfFile(packages, path)
-    const allowed = home && allowedNames(home, path)
+    const allowed = home && allowedNames(home, path, packages)
     if (!allowed) return []
     return importsOf(text)
       .filter((specifier) => !isRelative(specifier) && !isBuiltin(specifier))

@@ -63,6 +63,11 @@ const gate = "plugins/predictors/exact_gate"
 const oneWay = "imports point one way: apps → plugins → core → effect"
 const throughDoors = "imports go through the doors of declared packages"
 
+/** Another plugin, with these dependencies. */
+const declaring = (dependencies: Readonly<Record<string, string>>) => ({
+  "plugins/placement/guess/package.json": manifest("@powerinfer/guess", { dependencies })
+})
+
 /** Rule, what is planted, and a piece of the sentence that must come back. */
 const planted: ReadonlyArray<readonly [rule: string, changes: Readonly<Record<string, string>>, report: string]> = [
   [throughDoors, { "mod.ts": `export * from "./core/engine.ts"` }, "mod.ts reaches into @powerinfer/core"],
@@ -76,6 +81,15 @@ const planted: ReadonlyArray<readonly [rule: string, changes: Readonly<Record<st
   [oneWay, { "core/engine.ts": `import "@huggingface/jinja"` }, "here only effect may be imported"],
   [oneWay, { [`${gate}/mod.ts`]: `import "@powerinfer/backend-cpu"` }, `imports "@powerinfer/backend-cpu"`],
   [oneWay, { [`${gate}/mod.ts`]: `export * from 'powerinfer'` }, "only effect and @powerinfer/core"],
+  [oneWay, { [`${gate}/mod.ts`]: `import loadHighs from "highs"` }, "only effect and @powerinfer/core"],
+  [
+    oneWay,
+    {
+      "plugins/placement/guess/mod.ts": `import "@powerinfer/exact-gate"`,
+      ...declaring({ "@powerinfer/exact-gate": "workspace:*", highs: "1.15.3" })
+    },
+    "only effect and @powerinfer/core and highs"
+  ],
   [
     "the SDK and the apps find plugins",
     { "mod.ts": `import gate from "@powerinfer/exact-gate"` },
@@ -163,6 +177,11 @@ const planted: ReadonlyArray<readonly [rule: string, changes: Readonly<Record<st
     `deno.json maps "left-pad", which no package.json declares`
   ]
 ]
+
+test("a plugin may import a library that its own package.json declares", () => {
+  const solver = { "plugins/placement/guess/mod.ts": `import loadHighs from "highs"` }
+  expect(rules[oneWay]!(treeWith({ ...solver, ...declaring({ highs: "1.15.3" }) }))).toEqual([])
+})
 
 describe("a planted violation", () => {
   for (const [sentence, changes, report] of planted) {

@@ -1,0 +1,87 @@
+/** Places neurons so that a token takes the least time: all devices of a block work at once, so the slowest counts, and a hand-off where there is one. */
+import {
+  byteSeconds,
+  definePlugin,
+  expectedWork,
+  openProblem,
+  type Owners,
+  type PlacementContext,
+  PlacementImpossible,
+  type PlacementProblem,
+  placingOptions,
+  type PluginUse,
+  sharesOf,
+  sparsityFacts,
+  usePlugin
+} from "@powerinfer/core"
+import { Effect, Schema } from "effect"
+import { balance, totalSeconds } from "./balance.ts"
+
+const name = "makespan"
+
+const Options = Schema.Struct({
+  home: Schema.optionalKey(
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 254 })).annotate({
+      description: "Index of the device that runs attention and holds the KV cache; absent: the one that brings most"
+    })
+  ),
+  profile: placingOptions.profile,
+  proposes: Schema.Literals(["every", "some"])
+    .annotate({ description: "What the predictor does: every reads all gates, some reads named neurons only" })
+    .pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("some" as const))),
+  confirms: Schema.Boolean.annotate({
+    description: "Does the gate confirm candidates, so that the rest of those that do not fire is not read?"
+  }).pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(false))),
+  candidates: Schema.optionalKey(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).annotate({
+      description: "Share of neurons that the predictor names; absent: those that fire"
+    })
+  )
+})
+
+const plugin = definePlugin({
+  kind: "placement",
+  name,
+  version: "0.1.0",
+  engine: "^0.1.0",
+  module: import.meta.url,
+  options: Options,
+  open: Effect.fnUntraced(function* ({ home, profile, proposes, confirms, candidates }, context) {
+    const homes = home === undefined && context.devices.length > 0 ? [...context.devices.keys()] : [home]
+    let best: { readonly problem: PlacementProblem; readonly owners: Owners; readonly seconds: number } | undefined
+    let refusal: PlacementImpossible | undefined
+    for (const candidate of homes) {
+      const opened = yield* openProblem({ policy: name, context, profile, home: candidate }).pipe(
+        Effect.catchTag("PlacementImpossible", (impossible) => Effect.succeed(impossible))
+      )
+      if (opened instanceof PlacementImpossible) {
+        refusal ??= opened
+        continue
+      }
+      const work = expectedWork(context.model, opened.frequencies, { proposes, confirms, candidateShare: candidates })
+      const owners = balance(opened, work)
+      if (owners === undefined) continue
+      const seconds = homeSeconds(context, opened.home) + totalSeconds(opened, work, owners)
+      if (best === undefined || seconds < best.seconds) best = { problem: opened, owners, seconds }
+    }
+    if (best === undefined) {
+      const reason = "single neurons are left over by every device; add memory to one"
+      return yield* refusal ?? new PlacementImpossible({ policy: name, reason })
+    }
+    return { home: best.problem.home, shares: sharesOf(best.owners, context.devices.length) }
+  })
+})
+
+/** What a token takes outside of FFNs if this device is the home; the KV cache is half full on average. */
+const homeSeconds = ({ model, devices, reservedBytes }: PlacementContext, home: number): number => {
+  const { tokenBytes, ffnBytes } = sparsityFacts(model)
+  const { cacheBytes, predictorBytes } = reservedBytes ?? { cacheBytes: 0, predictorBytes: 0 }
+  const device = devices[home]!
+  const bytes = tokenBytes - ffnBytes + cacheBytes / 2 + predictorBytes
+  return bytes * byteSeconds(device).streamed + (device.tokenOverheadSeconds ?? 0)
+}
+
+export default plugin
+
+/** The placement with the least expected time a token, for an engine to open. */
+export const makespan = (options: typeof Options.Encoded = {}): PluginUse<"placement"> => usePlugin(plugin, options)
