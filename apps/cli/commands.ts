@@ -19,6 +19,7 @@ import {
 import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
 import { pluginCommand } from "./plugin_commands.ts"
+import { profileCommand } from "./profile_command.ts"
 import { quantizeCommand } from "./quantize_command.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
@@ -182,6 +183,7 @@ export const powerinfer = (known: KnownOptions) => {
       convertCommand,
       quantizeCommand,
       evaluateCommand(engine),
+      profileCommand(engine),
       pluginCommand
     ])
   )
