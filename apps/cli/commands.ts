@@ -20,6 +20,7 @@ import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
 import { pluginCommand } from "./plugin_commands.ts"
 import { profileCommand } from "./profile_command.ts"
+import { trainCommand } from "./train_command.ts"
 import { quantizeCommand } from "./quantize_command.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
@@ -184,6 +185,7 @@ export const powerinfer = (known: KnownOptions) => {
       quantizeCommand,
       evaluateCommand(engine),
       profileCommand(engine),
+      trainCommand(engine),
       pluginCommand
     ])
   )

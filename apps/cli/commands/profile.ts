@@ -47,9 +47,9 @@ const defaultThreshold = (model: Model): number => (model.sparse ? 0 : 0.1)
 
 /** Prints a summary; writes what was asked for. */
 export const profile = Effect.fnUntraced(function* (input: ProfileInput) {
-  const { profile, settings, windowTokens } = yield* withProgress("Profiling", (announce, show) =>
-    runTexts(input, input, announce, show)
-  )
+  const prepared = yield* prepareTexts(input)
+  const { settings, windowTokens } = prepared
+  const profile = yield* withProgress("Profiling", (announce, show) => runTexts(prepared, input, announce, show))
   if (input.svg !== undefined) {
     const bytes = new TextEncoder().encode(activationCurve(profile))
     const path = input.svg
@@ -61,26 +61,38 @@ export const profile = Effect.fnUntraced(function* (input: ProfileInput) {
   for (const [what, path] of Object.entries(files)) if (path !== undefined) yield* note(`${what}: ${path}`)
 }, Effect.scoped)
 
+/** Everything that a run of the texts depends on. */
+export const prepareTexts = Effect.fnUntraced(function* (input: TextInput) {
+  const corpora = yield* Effect.forEach(input.texts, openText)
+  const model = yield* openModel(input.model)
+  const options = yield* engineOptions(input.model, { ...input, ctx: undefined, predictor: "every_neuron" })
+  const settings = yield* settingsJson(options)
+  return {
+    input,
+    corpora,
+    model,
+    options,
+    settings,
+    windowTokens: input.ctx ?? input.file?.ctx ?? Math.min(defaultWindowTokens, model.shape.contextLength),
+    threshold: input.threshold ?? defaultThreshold(model)
+  }
+})
+
 /** Runs the texts densely; also what `powerinfer train` does with a text. */
 export const runTexts = Effect.fnUntraced(function* (
-  input: TextInput,
+  prepared: Effect.Success<ReturnType<typeof prepareTexts>>,
   to: { readonly out?: string | undefined; readonly trace?: string | undefined },
   announce: (line: string) => void,
   show: (howFar: string) => void
 ) {
-  const corpora = yield* Effect.forEach(input.texts, openText)
-  const model = yield* openModel(input.model)
+  const { input, corpora, model, options, settings, windowTokens, threshold } = prepared
   const tokenizer = yield* openTokenizer(model.gguf.metadata)
-  const { ctx, predictor: _, ...flags } = { ...input, predictor: undefined }
-  const options = yield* engineOptions(input.model, { ...flags, ctx: undefined, predictor: "every_neuron" })
   const plan = yield* openPlan(model, options, announce)
-  const windowTokens = ctx ?? input.file?.ctx ?? Math.min(defaultWindowTokens, model.shape.contextLength)
-  const settings = yield* settingsJson(options)
-  const profile = yield* profileModel(plan, tokenizer, corpora, {
+  return yield* profileModel(plan, tokenizer, corpora, {
     windowTokens,
     ...(input.windows !== undefined && { windowCountMax: input.windows }),
     bos: input.bos,
-    threshold: input.threshold ?? defaultThreshold(model),
+    threshold,
     cacheType: options.session?.cacheType ?? "f16",
     ...(to.out !== undefined && { out: to.out }),
     ...(to.trace !== undefined && { trace: to.trace }),
@@ -94,7 +106,6 @@ export const runTexts = Effect.fnUntraced(function* (
       })
     )
   )
-  return { profile, settings, windowTokens, options, corpora }
 })
 
 const openText = (path: string): Effect.Effect<Corpus, CorpusUnreadable | InputFailed> =>

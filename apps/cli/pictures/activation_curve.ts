@@ -12,7 +12,7 @@ interface Point {
   readonly activations: number
 }
 
-/** The curve of some neurons, from (0, 0) to (1, 1). */
+/** The curve of some neurons in percent, from (0, 0) to (100, 100). */
 const curveOf = (block: string, counts: ReadonlyArray<number>): ReadonlyArray<Point> => {
   const ordered = Array.from(byFrequency(counts), (neuron) => counts[neuron]!)
   const all = ordered.reduce((sum, count) => sum + count, 0)
@@ -20,7 +20,7 @@ const curveOf = (block: string, counts: ReadonlyArray<number>): ReadonlyArray<Po
   for (const count of ordered) sums.push(sums.at(-1)! + count)
   return Array.from({ length: pointCount + 1 }, (_, point) => {
     const at = Math.round((point / pointCount) * counts.length)
-    return { block, neurons: at / counts.length, activations: all === 0 ? 0 : sums[at]! / all }
+    return { block, neurons: (100 * at) / counts.length, activations: all === 0 ? 0 : (100 * sums[at]!) / all }
   })
 }
 
@@ -32,24 +32,23 @@ export const activationCurve = (profile: ActivationProfile): string => {
     "all",
     profile.blocks.flatMap(({ firingCounts }) => firingCounts)
   )
-  const hot = whole.find(({ activations }) => activations >= 0.8)
-  const percent = (value: number) => `${Math.round(value * 100)}%`
+  const hot = whole.find(({ activations }) => activations >= 80)
   // Blocks of large models are many: the ends of the list say which colour is which.
   const labelled = names.length <= 12 ? names : [names[0]!, names.at(-1)!]
-  const legend = labelled.map((name, row) => ({ name, x: 0.68, y: 0.06 + 0.045 * (labelled.length - 1 - row) }))
+  const legend = labelled.map((name, row) => ({ name, x: 78, y: 6 + 4.5 * (labelled.length - 1 - row) }))
   return plotSvg({
     width: 720,
     height: 520,
-    marginTop: 56,
+    marginTop: 64,
     marginLeft: 56,
     marginBottom: 48,
-    x: { domain: [0, 1], percent: true, label: "neurons, most frequent first (%)", grid: true, labelAnchor: "center" },
-    y: { domain: [0, 1], percent: true, label: "share of all activations (%)", grid: true },
+    x: { domain: [0, 100], label: "neurons, most frequent first (%)", grid: true, labelAnchor: "center" },
+    y: { domain: [0, 100], label: "share of all activations (%)", grid: true, labelAnchor: "center" },
     color: { type: "ordinal", domain: names, scheme: "viridis" },
     marks: [
       ruleX([0]),
       ruleY([0]),
-      link([{ x1: 0, y1: 0, x2: 1, y2: 1 }], {
+      link([{ x1: 0, y1: 0, x2: 100, y2: 100 }], {
         x1: "x1",
         y1: "y1",
         x2: "x2",
@@ -71,26 +70,26 @@ export const activationCurve = (profile: ActivationProfile): string => {
             }),
             text([hot], {
               x: "neurons",
-              y: "activations",
-              text: () => `${percent(hot.neurons)} of the neurons make 80%`,
+              y: () => 4,
+              text: () => `${Math.round(hot.neurons)}% of the neurons make 80%`,
               textAnchor: "start",
-              dx: 8,
-              dy: 12
+              dx: 8
             })
           ]
         : []),
-      link(legend, { x1: (d) => d.x, x2: (d) => d.x + 0.05, y1: "y", y2: "y", stroke: "name", strokeWidth: 3 }),
-      text(legend, { x: (d) => d.x + 0.06, y: "y", text: "name", textAnchor: "start" }),
+      link(legend, { x1: (d) => d.x, x2: (d) => d.x + 5, y1: "y", y2: "y", stroke: "name", strokeWidth: 3 }),
+      text(legend, { x: (d) => d.x + 6, y: "y", text: "name", textAnchor: "start" }),
       text([`${profile.model.name}: which neurons do the firing`], {
         frameAnchor: "top-left",
-        dy: -44,
-        dx: -40,
+        dy: -48,
+        dx: -44,
         fontSize: 15,
         fontWeight: "bold"
       }),
       text([`${profile.tokenCount} tokens; black: all blocks together; dashed: all neurons alike`], {
-        frameAnchor: "top-right",
-        dy: -22
+        frameAnchor: "top-left",
+        dy: -30,
+        dx: -44
       })
     ]
   })
