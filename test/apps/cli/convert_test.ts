@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { activationProfile, openModel, readGguf } from "@powerinfer/core"
-import { writeTinyModel } from "@powerinfer/core/testing"
+import { activationProfile, openModel, readGguf, writeGguf } from "@powerinfer/core"
+import { tinyModel, writeTinyModel } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import { tinyCheckpoint, writeCheckpoint } from "../../support/checkpoint_files.ts"
 import { type CliResult, model, runAll, runCli, startCli } from "./run_cli.ts"
@@ -87,7 +87,12 @@ describe("powerinfer quantize", () => {
   test("leaves nothing behind when Ctrl-C stops it", async () => {
     // Large enough that it takes seconds; the interruption comes as soon as it has begun to write.
     const shape = { hiddenWidth: 1024, headCount: 8, ffnWidth: 4096, vocabularySize: 20_000, blockCount: 4 }
-    await Effect.runPromise(writeTinyModel(at("large.gguf"), { family: "llama", seed: 1, type: "F16", shape }))
+    const { metadata, tensors } = tinyModel({ family: "llama", seed: 1, shape })
+    const zeros = tensors.map((tensor) => ({
+      ...tensor,
+      chunks: () => [new Uint8Array(4 * tensor.shape.reduce((product, length) => product * length, 1))]
+    }))
+    await Effect.runPromise(writeGguf(at("large.gguf"), { metadata, tensors: zeros }))
     const child = startCli(["quantize", at("large.gguf"), "--type", "Q4_K", "--out", at("stopped.gguf")])
     const temporary = () => readdirSync(folder).some((name) => name.startsWith("stopped.gguf"))
     while (!temporary() && child.exitCode === null) await Bun.sleep(5)
