@@ -107,6 +107,7 @@ export const peerPass = (model: Model, seconds: PeerSeconds, textLength: number,
     prefillTokensPerSecond: promptTokens / seconds.prefillSeconds,
     decodeTokensPerSecond: decodeTokens / seconds.decodeSeconds,
     weightBytesPerToken: sparsityFacts(model).tokenBytes,
+    predictorBytesPerToken: 0,
     cacheBytesPerToken: estimateMemory(model, { contextLength: meanDepth, cacheType, rowCountMax: 0 }).cacheBytes,
     activeShare: 1
   }

@@ -5,7 +5,7 @@ import type { PluginKind } from "powerinfer"
 export const flagKinds = ["predictor", "placement", "backend"] as const satisfies ReadonlyArray<PluginKind>
 
 /** Commands that open an engine, and so have its flags. */
-const engineCommands = new Set(["generate", "chat", "logits", "bench"])
+const engineCommands = new Set(["generate", "chat", "logits", "bench", "evaluate"])
 
 /** `--predictor.share`, as it was written. */
 export interface OptionFlag {

@@ -3,6 +3,8 @@
 // Flags are declared here; the module that does the work is imported when its command runs, so that none waits for the others.
 import { Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
+import { convertCommand } from "./convert_command.ts"
+import { evaluateCommand } from "./evaluate_command.ts"
 import { exitCodeTable } from "./exit_code.ts"
 import {
   ctxFlag,
@@ -18,6 +20,7 @@ import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
 import { placeCommand } from "./place_command.ts"
 import { pluginCommand } from "./plugin_commands.ts"
+import { quantizeCommand } from "./quantize_command.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
 
@@ -177,7 +180,10 @@ export const powerinfer = (known: KnownOptions) => {
       inspect,
       devices,
       bench(engine),
+      convertCommand,
+      quantizeCommand,
       placeCommand,
+      evaluateCommand(engine),
       pluginCommand
     ])
   )

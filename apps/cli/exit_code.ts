@@ -3,9 +3,11 @@ import type { CliError } from "effect/cli"
 import type {
   ArtifactUnreadable,
   BandwidthUnknown,
+  ConversionError,
   EngineError,
   FileUnwritable,
   StaleArtifact,
+  TextTooShort,
   TokenizerError,
   TokenOutsideVocabulary
 } from "powerinfer"
@@ -41,7 +43,9 @@ export const exitCodeTable = Object.entries(exitCodes)
 export type CommandError =
   | EngineError
   | TokenizerError
+  | TextTooShort
   | BandwidthUnknown
+  | ConversionError
   | ArtifactUnreadable
   | StaleArtifact
   | TokenOutsideVocabulary
@@ -75,6 +79,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   InvalidUsage: 2,
   InvalidRequest: 2,
   TokenOutsideVocabulary: 2,
+  TextTooShort: 2,
   BiasOutsideVocabulary: 2,
 
   FileNotFound: 3,
@@ -94,6 +99,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   InvalidMetadata: 4,
   InvalidModel: 4,
   InvalidVocabulary: 4,
+  ForeignFileInvalid: 4,
   TokenIdOutOfRange: 4,
   InvalidChatTemplate: 4,
   UnusableLogits: 4,
@@ -107,6 +113,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   BackendFailure: 5,
   BandwidthUnknown: 5,
   CacheTypeUnsuited: 5,
+  ConversionImpossible: 5,
 
   NotEnoughMemory: 6,
 

@@ -8,7 +8,7 @@ import { type GivenOptions, optionFlags } from "./option_flags.ts"
 import type { SettingsFile } from "./settings_file.ts"
 
 /** A flag that may be left out: undefined then. */
-const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
+export const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.optional(flag).pipe(Flag.map(Option.getOrUndefined))
 
 export const modelArgument = Argument.String("MODEL").pipe(

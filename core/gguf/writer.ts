@@ -17,7 +17,10 @@ export interface TensorToWrite {
   readonly type: TensorTypeName
   /** `shape[0]` is the contiguous width, a whole number of blocks. */
   readonly shape: ReadonlyArray<number>
-  /** The tensor's bytes in any division; asked for once, when its turn comes, so that a whole model never lies in memory. */
+  /**
+   * The tensor's bytes in any division; asked for once, when its turn comes, so that a whole model never lies in memory.
+   * An interruption leaves off between two of them, without a word to who makes them.
+   */
   readonly chunks: () => Iterable<Uint8Array>
 }
 
@@ -35,13 +38,18 @@ export interface GgufToWrite {
 
 /**
  * Writes a GGUF file under a temporary name beside `path` and renames it when it is complete; a failure or an
- * interruption (between two tensors) leaves nothing behind and an older file at `path` untouched.
+ * interruption leaves nothing behind and an older file at `path` untouched.
  *
- * - fails  with `FileUnwritable`
- * - dies   if the description is wrong: rows that are not whole blocks, more or fewer bytes than the shape asks for
+ * - `onProgress`  hears every few megabytes how many bytes of how many have been written
+ * - fails         with `FileUnwritable`
+ * - dies          if the description is wrong: rows that are not whole blocks, more or fewer bytes than the shape asks for
  */
-export const writeGguf = (path: string, gguf: GgufToWrite): Effect.Effect<void, FileUnwritable> =>
-  writeWholeFile(path, (descriptor) => writeAll(path, descriptor, gguf))
+export const writeGguf = (
+  path: string,
+  gguf: GgufToWrite,
+  onProgress: (writtenBytes: number, totalBytes: number) => void = () => {}
+): Effect.Effect<void, FileUnwritable> =>
+  writeWholeFile(path, (descriptor) => writeAll(path, descriptor, gguf, onProgress))
 
 /** The bytes of the file up to its tensor data, whose place and length follow from the shapes. */
 const encodeHeader = (gguf: GgufToWrite): Uint8Array<ArrayBuffer> => {
@@ -98,22 +106,45 @@ const appendArray = (header: ByteBuilder, { type, value }: MetadataArray): void 
   else header.append(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
 }
 
-const writeAll = Effect.fnUntraced(function* (path: string, descriptor: number, gguf: GgufToWrite) {
+/** Signals are heard between two of these. */
+const bytesPerTurn = 1 << 22
+
+const writeAll = Effect.fnUntraced(function* (
+  path: string,
+  descriptor: number,
+  gguf: GgufToWrite,
+  onProgress: (writtenBytes: number, totalBytes: number) => void
+) {
   const alignment = gguf.alignment ?? defaultAlignment
+  const totalBytes = gguf.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
+  let writtenBytes = 0
+  let turnBytes = 0
   yield* attemptWrite(path, () => writeFully(descriptor, encodeHeader(gguf)))
   for (const tensor of gguf.tensors) {
-    const expected = tensorBytes(tensor)
-    const written = yield* attemptWrite(path, () => {
-      let bytes = 0
-      for (const chunk of tensor.chunks()) {
-        writeFully(descriptor, chunk)
-        bytes += chunk.length
-      }
-      writeFully(descriptor, new Uint8Array((alignment - (bytes % alignment)) % alignment))
-      return bytes
-    })
-    if (written !== expected) {
-      return yield* Effect.die(new Error(`Tensor ${tensor.name} got ${written} bytes, its shape asks for ${expected}`))
+    const chunks = tensor.chunks()[Symbol.iterator]()
+    let bytes = 0
+    for (;;) {
+      const length = yield* attemptWrite(path, () => {
+        const next = chunks.next()
+        if (next.done) return undefined
+        writeFully(descriptor, next.value)
+        return next.value.length
+      })
+      if (length === undefined) break
+      bytes += length
+      turnBytes += length
+      if (turnBytes < bytesPerTurn) continue
+      turnBytes = 0
+      onProgress(writtenBytes + bytes, totalBytes)
+      yield* Effect.yieldNow
     }
+    const expected = tensorBytes(tensor)
+    if (bytes !== expected) {
+      return yield* Effect.die(new Error(`Tensor ${tensor.name} got ${bytes} bytes, its shape asks for ${expected}`))
+    }
+    writtenBytes += bytes
+    yield* attemptWrite(path, () =>
+      writeFully(descriptor, new Uint8Array((alignment - (bytes % alignment)) % alignment))
+    )
   }
 })

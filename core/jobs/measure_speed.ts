@@ -1,12 +1,12 @@
 // How fast does a model run here, and how close is that to what the memory allows?
 import { Effect } from "effect"
-import type { CacheType, DeviceCounters } from "../backend.ts"
+import type { CacheType } from "../backend.ts"
 import { Batch, type CacheId } from "../batch.ts"
 import { type EngineError, toEngineError } from "../engine/engine_error.ts"
 import { sparsityFacts } from "../model/sparsity_facts.ts"
 import { openForward } from "../engine/forward.ts"
 import type { OpenPlan } from "../engine/open_plan.ts"
-import { planCounters } from "../engine/plan_counters.ts"
+import { type PlanCounters, planCounters } from "../engine/plan_counters.ts"
 import type { Profile } from "../engine/profiler.ts"
 import { PromptTooLong } from "../engine/request.ts"
 import { openCache } from "../engine/session.ts"
@@ -71,8 +71,9 @@ export interface SubjectFigures extends SpeedFigures {
 export interface SpeedPass {
   readonly prefillTokensPerSecond: number
   readonly decodeTokensPerSecond: number
-  /** Read per decoded token. */
+  /** Read per decoded token; of the weights, `predictorBytesPerToken` are the predictor's own. */
   readonly weightBytesPerToken: number
+  readonly predictorBytesPerToken: number
   readonly cacheBytesPerToken: number
   readonly activeShare: number
 }
@@ -172,12 +173,13 @@ export const runSpeedPass = (
         yield* Effect.yieldNow
       }
       const after = planCounters(plan)
-      const decoded = (key: keyof DeviceCounters) => after[key] - before[key]
+      const decoded = (key: keyof PlanCounters) => after[key] - before[key]
       const decodeTokens = text.length - promptTokens
       const result: SpeedPass = {
         prefillTokensPerSecond: promptTokens / prefillSeconds,
         decodeTokensPerSecond: decodeTokens / decodeSeconds,
         weightBytesPerToken: decoded("weightBytes") / decodeTokens,
+        predictorBytesPerToken: decoded("predictorBytes") / decodeTokens,
         cacheBytesPerToken: decoded("cacheBytes") / decodeTokens,
         activeShare: decoded("neuronComputedCount") / decoded("neuronCount")
       }

@@ -69,6 +69,20 @@ export interface BlockTensors {
   }
 }
 
+/**
+ * A predictor that lies in the model's file (PowerInfer's `fc1` and `fc2`): score = up · relu(down · x), without biases.
+ *
+ * x is PowerInfer's: the residual *before* its norm, after attention; in a parallel block (falcon) the block's input.
+ */
+export interface StoredPredictor {
+  /** Rows of `down`; may differ from block to block. */
+  readonly rank: number
+  /** [hidden_width, rank] */
+  readonly down: TensorInfo
+  /** [rank, ffn_width]: row = neuron. */
+  readonly up: TensorInfo
+}
+
 /** A described model: what `openModel` returns and every plugin is opened with. */
 export interface Model {
   readonly gguf: Gguf
@@ -82,6 +96,14 @@ export interface Model {
   /** Divides every rope frequency (llama 3's long-context scaling): f32[rope_width / 2]. */
   readonly ropeFactors?: TensorInfo
   readonly blocks: ReadonlyArray<BlockTensors>
+  /** One entry a block, undefined where the block has none; left out where no block has. Not part of the computation. */
+  readonly predictors?: ReadonlyArray<StoredPredictor | undefined>
+  /** The score from which the stored predictors' maker computes a neuron (`powerinfer.sparse_threshold`); 0 where the file has none. */
+  readonly sparseThreshold: number
   /** A zero activation makes a neuron's `down` row worthless: true for relu and relu². */
   readonly sparse: boolean
 }
+
+/** What decides which neurons fire: of a gated FFN the gate's activation, else the only one. */
+export const modelActivation = ({ gated, gateActivation, upActivation }: ModelShape): Activation =>
+  gated ? gateActivation : upActivation

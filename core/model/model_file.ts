@@ -46,7 +46,12 @@ export class ModelFile {
   }
 
   invalid(name: string, expected: string, actual: string): InvalidMetadata {
-    return new InvalidMetadata({ path: this.path, key: this.key(name), expected, actual })
+    return this.invalidKey(this.key(name), expected, actual)
+  }
+
+  /** The same for a key that is not the family's. */
+  invalidKey(key: string, expected: string, actual: string): InvalidMetadata {
+    return new InvalidMetadata({ path: this.path, key, expected, actual })
   }
 
   unsupported(feature: string): UnsupportedFeature {
@@ -86,11 +91,11 @@ export class ModelFile {
 
   /**
    * Refuses a file with tensors that nobody asked for: to leave them out of the computation would give a plausible model
-   * with wrong numbers. PowerInfer's predictors (fc1, fc2) lie beside a model without being part of it.
+   * with wrong numbers.
    */
   checkEveryTensorIsUsed(): void {
     for (const name of this.gguf.tensors.keys()) {
-      if (this.#read.has(name) || /^blk\.\d+\.fc[12]\.weight$/.test(name)) continue
+      if (this.#read.has(name)) continue
       throw this.unsupported(`the tensor ${name}, unknown in the family ${this.architecture}`)
     }
   }

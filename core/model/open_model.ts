@@ -13,9 +13,10 @@ import { qwen3 } from "./architectures/qwen3.ts"
 import { smallthinker } from "./architectures/smallthinker.ts"
 import { BlockReader, readNorm } from "./block_reader.ts"
 import { isModelError, type ModelError, UnsupportedArchitecture } from "./model_error.ts"
-import type { Activation, Model } from "./model.ts"
+import { type Activation, type Model, modelActivation, type ModelShape } from "./model.ts"
 import { ModelFile } from "./model_file.ts"
 import { readShape } from "./read_shape.ts"
+import { readSparseThreshold, readStoredPredictors } from "./stored_predictors.ts"
 
 /** Every family that can be run. */
 const architectures: ReadonlyArray<Architecture> = [llama, bamboo, opt, falcon, qwen2, qwen3, smallthinker]
@@ -30,10 +31,19 @@ export const openModel = (path: string): Effect.Effect<Model, GgufError | ModelE
  *
  * - fails  `UnsupportedArchitecture`, `UnsupportedFeature`, `InvalidModel`, `MissingMetadata`, `InvalidMetadata`
  */
-export const describeModel = (gguf: Gguf): Effect.Effect<Model, GgufError | ModelError> =>
+export const describeModel = (gguf: Gguf): Effect.Effect<Model, GgufError | ModelError> => attempt(() => describe(gguf))
+
+/** The predictors for a model of this shape that another file than the model's holds; fails as `describeModel` does. */
+export const describeStoredPredictors = (
+  gguf: Gguf,
+  shape: ModelShape
+): Effect.Effect<Pick<Model, "predictors" | "sparseThreshold">, GgufError | ModelError> =>
+  attempt(() => storedPredictors(new ModelFile(gguf, shape.family), shape))
+
+const attempt = <A>(evaluate: () => A): Effect.Effect<A, GgufError | ModelError> =>
   Effect.suspend(() => {
     try {
-      return Effect.succeed(describe(gguf))
+      return Effect.succeed(evaluate())
     } catch (error) {
       return isModelError(error) || isGgufError(error) ? Effect.fail(error) : Effect.die(error)
     }
@@ -55,6 +65,10 @@ const describe = (gguf: Gguf): Model => {
   const outputBias = file.optionalTensor("output.bias", [vocabularySize])
   const ropeFactors =
     positions.kind === "rope" ? file.optionalTensor("rope_freqs.weight", [positions.width / 2]) : undefined
+  // One after the other: a hostile block count ends at the first block that the file does not have.
+  const blocks = Array.from({ length: shape.blockCount }, (_, block) =>
+    architecture.block(new BlockReader(file, shape, block))
+  )
   const model: Model = {
     gguf,
     name: gguf.metadata.string("general.name", file.path.replace(/^.*[/\\]/, "")),
@@ -69,14 +83,17 @@ const describe = (gguf: Gguf): Model => {
       ...(outputBias && { bias: outputBias })
     },
     ...(ropeFactors && { ropeFactors }),
-    // One after the other: a hostile block count ends at the first block that the file does not have.
-    blocks: Array.from({ length: shape.blockCount }, (_, block) =>
-      architecture.block(new BlockReader(file, shape, block))
-    ),
-    sparse: dropsNeurons(shape.gated ? shape.gateActivation : shape.upActivation)
+    blocks,
+    ...storedPredictors(file, shape),
+    sparse: dropsNeurons(modelActivation(shape))
   }
   file.checkEveryTensorIsUsed()
   return model
+}
+
+const storedPredictors = (file: ModelFile, shape: ModelShape): Pick<Model, "predictors" | "sparseThreshold"> => {
+  const predictors = readStoredPredictors(file, shape)
+  return { ...(predictors && { predictors }), sparseThreshold: readSparseThreshold(file) }
 }
 
 const dropsNeurons = (activation: Activation): boolean => activation === "relu" || activation === "relu_squared"

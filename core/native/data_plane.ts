@@ -15,6 +15,8 @@ const startFlag = 2
 export interface BatchCalls {
   embed(rows: NativeBuffer, rowCount: number): number
   attend(block: number, hidden: NativeBuffer): number
+  /** Of devices that keep it: what `hidden` was before its norm. */
+  readonly residual?: (into: NativeBuffer) => number
   activations(block: number, hidden: NativeBuffer | null, rowCount: number, into: NativeBuffer): number
   ffn(
     block: number,
@@ -35,6 +37,8 @@ export interface BatchCalls {
   /** Of devices that compute beside the caller: returns when the FFN that was started is done. */
   readonly ffnWait?: () => number
   merge(block: number, partial: NativeBuffer | null): number
+  /** Of devices that drop more than zeros where they confirm. */
+  readonly thresholds?: (block: number, gate: NativeBuffer | null, activation: NativeBuffer | null) => number
   logits(rows: NativeBuffer, count: number, logits: NativeBuffer): number
   counters(counters: NativeBuffer): number
 }
@@ -58,9 +62,13 @@ export interface NativeDevice {
 export const openDataPlane = (device: NativeDevice): Omit<Device, "openCache"> => {
   const { calls, check, home, rowCountMax, shape } = device
   const { ffnWidth, hiddenWidth, vocabularySize } = shape
-  const { ffnWait } = calls
+  const { ffnWait, thresholds } = calls
 
-  const hidden = new BatchRows(hiddenWidth, rowCountMax)
+  const hidden = new AttendedRows(hiddenWidth, rowCountMax, (into) => {
+    if (calls.residual === undefined) return false
+    check("powerinfer_residual", calls.residual(into))
+    return true
+  })
   // f32[row_count_max, hidden_width]
   const partial = new BatchRows(hiddenWidth, home ? 0 : rowCountMax)
   const finish = (): void => {
@@ -93,6 +101,7 @@ export const openDataPlane = (device: NativeDevice): Omit<Device, "openCache"> =
     },
     attend(_batch, block) {
       check("powerinfer_attend", calls.attend(block, hidden.values))
+      hidden.forgetResidual()
       return hidden
     },
     activations(block, rows, into) {
@@ -115,6 +124,10 @@ export const openDataPlane = (device: NativeDevice): Omit<Device, "openCache"> =
       check("powerinfer_ffn_selected", calls.ffnSelected(block, given, rows.rowCount, selector.predictor, flags, into))
       return started
     },
+    ...(thresholds && {
+      useThresholds: (block, { gate, activation }) =>
+        check("powerinfer_model_thresholds", thresholds(block, gate ?? null, activation ?? null))
+    }),
     mergeFfn(block, partials) {
       for (const part of partials) {
         const values = part.wait()
@@ -167,6 +180,30 @@ class BatchRows implements HiddenRows {
     if (rowCount === this.rowCount) return
     this.rowCount = rowCount
     this.values = this.#views[rowCount] ??= new Float32Array(this.#buffer, 0, rowCount * this.width)
+  }
+}
+
+/** What attend left. Its residual is copied out of the device when it is first asked for: few predictors read it. */
+class AttendedRows extends BatchRows {
+  readonly #residual: BatchRows
+  readonly #read: (into: Float32Array) => boolean
+  #known: Float32Array | undefined
+
+  constructor(width: number, rowCountMax: number, read: (into: Float32Array) => boolean) {
+    super(width, rowCountMax)
+    this.#residual = new BatchRows(width, rowCountMax)
+    this.#read = read
+  }
+
+  forgetResidual(): void {
+    this.#known = undefined
+  }
+
+  get residual(): Float32Array | undefined {
+    if (this.#known !== undefined) return this.#known
+    this.#residual.use(this.rowCount)
+    if (this.#read(this.#residual.values)) this.#known = this.#residual.values
+    return this.#known
   }
 }
 

@@ -14,9 +14,15 @@ const symbols = {
   powerinfer_predictor_option: settingSymbols.option,
   powerinfer_predictor_array: settingSymbols.array,
   powerinfer_predictor_open: { args: ["u32"], ret: "i32" },
-  powerinfer_predictor_select: { args: ["u32", "u32", "u32", "buf", "u32", "buf"], ret: "i32" },
+  powerinfer_predictor_select: { args: ["u32", "u32", "u32", "buf", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_predictor_close: { args: ["u32"], ret: "i32" }
 } as const
+
+/** What the two halves of a predictor say to each other when it opens. */
+export interface NativeSelectorSettings extends NativeSettings {
+  /** `residual`: the kernel also reads the FFN input before its norm, which costs a copy where it is not called in place. Default `hidden`. */
+  readonly reads?: "hidden" | "residual"
+}
 
 /**
  * Opens the predictor of a plugin's native library until the scope closes. A native device calls its kernel directly; for any other device
@@ -28,7 +34,7 @@ const symbols = {
 export const openNativeSelector = Effect.fnUntraced(function* (
   kernels: PluginKernels,
   { model, rowCountMax }: PredictorContext,
-  settings: NativeSettings = {}
+  settings: NativeSelectorSettings = {}
 ): Effect.fn.Return<NeuronSelector, NativeLibraryError | PredictorFailure, Scope.Scope> {
   const library = yield* loadPluginLibrary(kernels)
   const { name, confirms, exact } = library.facts
@@ -55,8 +61,10 @@ export const openNativeSelector = Effect.fnUntraced(function* (
     confirms,
     exact,
     native: { predictor },
-    select: (block, { values, rowCount }, active) => {
-      const status = calls.powerinfer_predictor_select(predictor, 0, block, values, rowCount, active.words)
+    select: (block, hidden, active) => {
+      const residual = settings.reads === "residual" ? (hidden.residual ?? null) : null
+      const { values, rowCount } = hidden
+      const status = calls.powerinfer_predictor_select(predictor, 0, block, values, residual, rowCount, active.words)
       if (status < 0) throw failed("powerinfer_predictor_select", status)
     }
   }

@@ -32,10 +32,11 @@ export interface DirectFfn {
 }
 
 /** The rows that are in use, in a buffer of their own. */
-export const copyRows = ({ rowCount, width, values }: HiddenRows): HiddenRows => ({
+export const copyRows = ({ rowCount, width, values, residual }: HiddenRows): HiddenRows => ({
   rowCount,
   width,
-  values: values.slice(0, rowCount * width)
+  values: values.slice(0, rowCount * width),
+  ...(residual && { residual: residual.slice(0, rowCount * width) })
 })
 
 /** Runs a batch through every block of the home. Returns f32[logit_count, vocabulary_size], valid until the next batch. */

@@ -115,6 +115,14 @@ powerinfer_status powerinfer_attend(uint32_t model, uint32_t block, float* hidde
   });
 }
 
+powerinfer_status powerinfer_residual(uint32_t model, float* residual) {
+  return on_model("read the residual", model, [&](Model& m) {
+    float& out = required(residual, "residual");
+    if (!m.batch.attended) fail(POWERINFER_INVALID_ARGUMENT, "no attend went before; call powerinfer_attend");
+    std::copy_n(ffn_residual(m), uint64_t{m.batch.row_count} * m.shape.hidden_width, &out);
+  });
+}
+
 powerinfer_status powerinfer_ffn(uint32_t model, uint32_t block, const float* hidden, uint32_t row_count, const uint32_t* active, uint32_t flags,
                                  float* partial) {
   return on_model("run the FFN", model, [&](Model& m) {
@@ -141,7 +149,7 @@ powerinfer_status powerinfer_ffn_selected(uint32_t model, uint32_t block, const 
     check_sparse(m.blocks[block], block);
     check_partial(m.batch, partial, row_count);
     StageClock clock(m, row_count);
-    select(*p, &m.cpu->pool, block, input, row_count, m.workspace.active.get());
+    select(*p, &m.cpu->pool, block, {input, hidden == nullptr ? ffn_residual(m) : nullptr, row_count}, m.workspace.active.get());
     clock.charge(POWERINFER_STAGE_SELECT);
     run_ffn(m, block, input, row_count, m.workspace.active.get(), flags, partial);
   });

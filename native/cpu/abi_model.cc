@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "abi.h"
+#include "batch_checks.h"
 
 namespace powerinfer {
 
@@ -65,6 +66,18 @@ powerinfer_status powerinfer_model_rope(uint32_t model, const float* inverse_fre
     required(inverse_frequencies, "inverse_frequencies");
     const std::lock_guard<std::mutex> lock(opened->cpu->busy);
     set_rope(*opened, inverse_frequencies, count);
+  });
+}
+
+powerinfer_status powerinfer_model_thresholds(uint32_t model, uint32_t block, const float* gate, const float* activation) {
+  return guarded("set the thresholds", [&] {
+    const std::shared_ptr<Model> opened = models().get(model);
+    check_block(opened->shape, block);
+    const uint32_t count = opened->shape.ffn_width;
+    const auto copied = [&](const float* values) { return values == nullptr ? Vector() : Vector(values, values + count); };
+    const std::lock_guard<std::mutex> lock(opened->cpu->busy);
+    opened->blocks[block].gate_threshold = copied(gate);
+    opened->blocks[block].activation_threshold = copied(activation);
   });
 }
 

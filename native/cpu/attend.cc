@@ -74,7 +74,10 @@ void attend(Model& model, uint32_t block_index, float* hidden) {
   for_each_row(cpu, row_count, [&](uint32_t row) {
     const uint64_t at = uint64_t{row} * s.hidden_width;
     norm_row(model, &w.residual[at], b.attention_norm, b.attention_norm_bias, &w.normed[at]);
-    if (s.parallel) norm_row(model, &w.residual[at], b.ffn_norm, b.ffn_norm_bias, &w.ffn_input[at]);
+    if (s.parallel) {
+      norm_row(model, &w.residual[at], b.ffn_norm, b.ffn_norm_bias, &w.ffn_input[at]);
+      std::memcpy(&w.block_input[at], &w.residual[at], uint64_t{s.hidden_width} * sizeof(float));
+    }
     quantize(kernels, qkv_forms, w.input_codes, &w.normed[at], row, row_count, 0, s.hidden_width);
   });
   clock.charge(POWERINFER_STAGE_NORM);

@@ -3,6 +3,7 @@
 // Chunks of neurons run the whole first half on their own; a serial pass of a few hundred entries joins what they found, in ascending
 // order, so the result does not depend on which thread took which chunk.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "activation.h"
@@ -74,6 +75,17 @@ struct Search {
     return kept;
   }
 
+  // activation = 0 where its magnitude is at or below the neuron's threshold; a NaN stays.
+  void drop_small(const Vector& threshold, const uint32_t* neurons, uint32_t count) const {
+    if (threshold.empty() || !ffn.confirm) return;
+    for (uint32_t row = 0; row < ffn.row_count; ++row) {
+      for (uint32_t k = 0; k < count; ++k) {
+        float& a = activation(row, neurons[k]);
+        if (std::fabs(a) <= threshold[neurons[k]]) a = 0;
+      }
+    }
+  }
+
   // activation = f(gate · x), zero in rows that do not want the neuron.
   void compute_gate(const uint32_t* neurons, uint32_t count) const {
     multiply(model.cpu->kernels, block.gate, neurons, 0, count, x, model.workspace.activation.get(), ffn_width);
@@ -123,9 +135,11 @@ struct Search {
     found.confirmed_count = found.candidate_count;
     if (model.shape.gated) {
       compute_gate(neurons, found.candidate_count);
+      drop_small(block.gate_threshold, neurons, found.candidate_count);
       if (ffn.confirm) found.confirmed_count = confirm(neurons, first, end, found);
     }
     compute_up(neurons, found.confirmed_count);
+    drop_small(block.activation_threshold, neurons, found.confirmed_count);
     found.neuron_count = keep_firing(neurons, found.confirmed_count, found.activation_count);
     for (uint32_t row = 0; down_forms.any() && row < ffn.row_count; ++row) {
       quantize(model.cpu->kernels, down_forms, w.activation_codes, &activation(row, 0), row, ffn.row_count, first, end);

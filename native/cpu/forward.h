@@ -21,7 +21,7 @@ struct Ffn {
   const float* hidden;     // f32[row_count, hidden_width]
   uint32_t row_count;
   const uint32_t* active;  // u32[row_count, ceil(ffn_width / 32)], or null: every neuron
-  bool confirm;
+  bool confirm;            // drop neurons at or below the block's thresholds
   float* partial;          // f32[row_count, hidden_width], written
 };
 // Every neuron: gate and up, then down by rows, or by neurons where only that is bound.
@@ -42,6 +42,11 @@ void merge(Model& model, const float* partial, const float* bias);
 
 // Logits of rows[i], i < count, to f32[count, vocabulary_size].
 void logits(Model& model, const uint32_t* rows, uint32_t count, float* out);
+
+// What the FFN's input was before its norm, until merge: f32[row_count, hidden_width].
+inline const float* ffn_residual(const Model& model) {
+  return (model.shape.parallel ? model.workspace.block_input : model.workspace.residual).get();
+}
 
 // The norm the model uses, of one row.
 inline void norm_row(const Model& model, const float* x, const Vector& weight, const Vector& bias, float* out) {

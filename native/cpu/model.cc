@@ -63,7 +63,7 @@ Codes make_codes(uint64_t rows, uint64_t width) {
 uint64_t workspace_bytes(const Model& model) {
   const powerinfer_model_shape& s = model.shape;
   const uint64_t floats =
-      5 * uint64_t{s.hidden_width} + 2 * uint64_t{model.q_width()} + 2 * uint64_t{model.kv_width()} + s.rope_width + 2 * uint64_t{s.ffn_width};
+      (s.parallel ? 6 : 5) * uint64_t{s.hidden_width} + 2 * uint64_t{model.q_width()} + 2 * uint64_t{model.kv_width()} + s.rope_width + 2 * uint64_t{s.ffn_width};
   const uint64_t coded = std::max<uint64_t>(s.hidden_width, model.q_width()) + s.ffn_width;
   const uint64_t attention = uint64_t{model.cpu->pool.thread_count()} * queries_of_block(s) * (kSpanPositions + 2 * (s.head_width + 2));
   return s.row_count_max * (floats * sizeof(float) + coded * 27 / 8) + uint64_t{s.ffn_width} * 9 + s.row_count_max * (uint64_t{s.ffn_width} / 8 + 4) + attention * sizeof(float);
@@ -74,6 +74,7 @@ Workspace make_workspace(const Model& model) {
   const uint64_t rows = s.row_count_max;
   Workspace w;
   w.residual = Buffer<float>(rows * s.hidden_width);
+  if (s.parallel) w.block_input = Buffer<float>(rows * s.hidden_width);
   w.normed = Buffer<float>(rows * s.hidden_width);
   w.ffn_input = Buffer<float>(rows * s.hidden_width);
   w.q = Buffer<float>(rows * model.q_width());

@@ -47,6 +47,7 @@ struct Block {
   Matrix down_by_neuron;  // [hidden_width, ffn_width]
   Matrix down_repacked;   // repack.h
   Vector down_bias;
+  Vector gate_threshold, activation_threshold;  // f32[ffn_width]: what confirming drops; empty: zeros only
 };
 
 // Activation rows as codes, for weight types that multiply those: ByteCodes and WordCodes in kernels.h.
@@ -95,6 +96,7 @@ struct SpanSums {
 // Every buffer of a batch, for row_count_max rows. Allocated once; a batch allocates nothing.
 struct Workspace {
   Buffer<float> residual;    // f32[row_count, hidden_width]
+  Buffer<float> block_input; // f32[row_count, hidden_width] of parallel blocks: the residual before attention
   Buffer<float> normed;      // f32[row_count, hidden_width], input of attention, later of the output matrix
   Buffer<float> ffn_input;   // f32[row_count, hidden_width]
   Buffer<float> q;           // f32[row_count, head_count * head_width]

@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* 2: plugins. Only functions were added, but who binds to those by name must be able to tell that an older library lacks them. */
-#define POWERINFER_ABI_VERSION 2u
+#define POWERINFER_ABI_VERSION 3u
 
 typedef int32_t powerinfer_status;
 enum {
@@ -184,6 +184,11 @@ enum {
 POWERINFER_API powerinfer_status powerinfer_model_make_resident(uint32_t model, uint32_t role, uint32_t block, uint32_t layout);
 /* Angles per position: f32[rope_width / 2], scaling of any kind already applied. Copied. */
 POWERINFER_API powerinfer_status powerinfer_model_rope(uint32_t model, const float* inverse_frequencies, uint32_t count);
+/*
+ * What CONFIRM drops in this block besides zeros: neurons whose |f(gate · x)| is at or below `gate`, then those whose |activation| is at or below
+ * `activation`. f32[ffn_width] each, copied; NULL: zeros only, as before the first call. At any time between batches.
+ */
+POWERINFER_API powerinfer_status powerinfer_model_thresholds(uint32_t model, uint32_t block, const float* gate, const float* activation);
 /* Checks that nothing is missing (a block needs one of DOWN, DOWN_BY_NEURON, DOWN_REPACKED) and allocates the workspace. Required before a batch. */
 POWERINFER_API powerinfer_status powerinfer_model_ready(uint32_t model);
 POWERINFER_API powerinfer_status powerinfer_model_close(uint32_t model);
@@ -223,9 +228,11 @@ typedef struct powerinfer_row {
 POWERINFER_API powerinfer_status powerinfer_embed(uint32_t model, const powerinfer_row* rows, uint32_t row_count);
 /* Norm, attention, residual; then the normalized FFN input, kept for powerinfer_ffn and copied to `hidden` f32[row_count, hidden_width] unless NULL. */
 POWERINFER_API powerinfer_status powerinfer_attend(uint32_t model, uint32_t block, float* hidden);
+/* What the last attend took the FFN's norm of, to `residual` f32[row_count, hidden_width]: the residual after attention; of a parallel block, the block's input. */
+POWERINFER_API powerinfer_status powerinfer_residual(uint32_t model, float* residual);
 
 enum {
-  POWERINFER_FFN_CONFIRM = 1 /* compute the gate (not gated: up) of the candidates, then read the rest only of neurons whose activation is not zero */
+  POWERINFER_FFN_CONFIRM = 1 /* compute the gate (not gated: up) of the candidates, then read the rest only of neurons whose activation is not zero, or not below powerinfer_model_thresholds */
 };
 /*
  * The part of a block's FFN that the named neurons make: Σ over neurons of down[neuron] · activation[neuron], without DOWN_BIAS.
@@ -361,10 +368,11 @@ POWERINFER_API powerinfer_status powerinfer_predictor_array(uint32_t predictor, 
 POWERINFER_API powerinfer_status powerinfer_predictor_open(uint32_t predictor);
 /*
  * Names the neurons of `block` for hidden f32[row_count, hidden_width] in active u32[row_count, ceil(ffn_width / 32)], as powerinfer_ffn reads it; on
- * failure all zero. `cpu`: whose threads the plugin may use; 0: only the caller's. UNSUPPORTED if the plugin selects on other devices only.
+ * failure all zero. `residual`: what powerinfer_residual says, or NULL where nobody knows it. `cpu`: whose threads the plugin may use; 0: only the
+ * caller's. UNSUPPORTED if the plugin selects on other devices only.
  */
-POWERINFER_API powerinfer_status powerinfer_predictor_select(uint32_t predictor, uint32_t cpu, uint32_t block, const float* hidden, uint32_t row_count,
-                                                             uint32_t* active);
+POWERINFER_API powerinfer_status powerinfer_predictor_select(uint32_t predictor, uint32_t cpu, uint32_t block, const float* hidden,
+                                                             const float* residual, uint32_t row_count, uint32_t* active);
 /*
  * Median seconds of one selection on the caller's thread: through the kernel's function pointer, and through powerinfer_predictor_select. The difference is
  * what a plugin costs over a kernel that is linked in.
@@ -420,6 +428,20 @@ POWERINFER_API powerinfer_status powerinfer_device_merge(uint32_t device, uint32
 POWERINFER_API powerinfer_status powerinfer_device_logits(uint32_t device, const uint32_t* rows, uint32_t count, float* logits);
 POWERINFER_API powerinfer_status powerinfer_device_counters_read(uint32_t device, powerinfer_counters* counters);
 POWERINFER_API powerinfer_status powerinfer_device_close(uint32_t device);
+
+/* ---- training ---------------------------------------------------------------------------------------------------- */
+
+enum {
+  POWERINFER_GEMM_A_B = 0,  /* c = a · b,  a f32[rows, depth], b f32[depth, columns] */
+  POWERINFER_GEMM_A_BT = 1, /* c = a · bᵀ, a f32[rows, depth], b f32[columns, depth] */
+  POWERINFER_GEMM_AT_B = 2  /* c = aᵀ · b, a f32[depth, rows], b f32[depth, columns] */
+};
+/*
+ * A product of row-major matrices, c f32[rows, columns], on all threads of `cpu`; strides are floats from one row to the next. With `adds` 1, c is added to and
+ * not replaced. A sum's terms are added one after another, so the result depends on the instruction set, and not on the number of threads.
+ */
+POWERINFER_API powerinfer_status powerinfer_gemm_f32(uint32_t cpu, uint32_t form, uint32_t rows, uint32_t columns, uint32_t depth, const float* a,
+                                                     uint32_t a_stride, const float* b, uint32_t b_stride, uint32_t adds, float* c, uint32_t c_stride);
 
 #ifdef __cplusplus
 }

@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define POWERINFER_PLUGIN_ABI_MAJOR 1u /* another: the two cannot work together */
-#define POWERINFER_PLUGIN_ABI_MINOR 0u /* higher: fields and functions were appended */
+#define POWERINFER_PLUGIN_ABI_MINOR 1u /* higher: fields and functions were appended */
 
 /* Whether a struct of another version has a field, and it is set. */
 #define POWERINFER_HAS(table, field) \
@@ -117,6 +117,8 @@ typedef struct powerinfer_select {
   void (*parallel_for)(void* host, uint32_t chunk_count, powerinfer_task task, void* context);
   uint32_t thread_count; /* 1 to 1024 */
   uint32_t reserved;
+  /* Since 1.1. f32[row_count, hidden_width], what `hidden` was before its norm: the residual after attention; of a parallel block, the block's input. NULL where nobody knows it. */
+  const float* residual;
 } powerinfer_select;
 
 /* A CUDA device that predictors are to run on. Its context is current in the calling thread. */

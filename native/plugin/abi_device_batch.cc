@@ -116,7 +116,7 @@ powerinfer_status powerinfer_device_ffn_selected(uint32_t device, uint32_t block
       return run_ffn(d, {sizeof(powerinfer_ffn_call), block, row_count, flags, hidden, nullptr, partial, &selector});
     }
     if (hidden == nullptr) fail(POWERINFER_INVALID_ARGUMENT, "hidden is NULL and %s runs no predictors; give hidden", library.name.c_str());
-    select(*p, nullptr, block, hidden, row_count, d.active.get());
+    select(*p, nullptr, block, {hidden, nullptr, row_count}, d.active.get());
     const uint32_t* const active = within_share(d, block, d.active.get(), row_count);
     run_ffn(d, {sizeof(powerinfer_ffn_call), block, row_count, flags, hidden, active, partial, nullptr});
   });

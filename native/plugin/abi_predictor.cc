@@ -68,7 +68,8 @@ powerinfer_status powerinfer_predictor_open(uint32_t predictor) {
   });
 }
 
-powerinfer_status powerinfer_predictor_select(uint32_t predictor, uint32_t cpu, uint32_t block, const float* hidden, uint32_t row_count, uint32_t* active) {
+powerinfer_status powerinfer_predictor_select(uint32_t predictor, uint32_t cpu, uint32_t block, const float* hidden, const float* residual,
+                                              uint32_t row_count, uint32_t* active) {
   return guarded("select neurons", [&] {
     const std::shared_ptr<Predictor> p = predictors().get(predictor);
     const std::shared_ptr<Cpu> threads = cpu == 0 ? nullptr : cpus().get(cpu);
@@ -79,7 +80,7 @@ powerinfer_status powerinfer_predictor_select(uint32_t predictor, uint32_t cpu, 
     if (threads != nullptr) lock_threads = std::unique_lock<std::mutex>(threads->busy);
     const std::lock_guard<std::mutex> lock(p->busy);
     check_select(*p, block, row_count);
-    select(*p, threads == nullptr ? nullptr : &threads->pool, block, &first, row_count, &out);
+    select(*p, threads == nullptr ? nullptr : &threads->pool, block, {&first, residual, row_count}, &out);
   });
 }
 
@@ -98,7 +99,7 @@ powerinfer_status powerinfer_predictor_measure(uint32_t predictor, uint32_t bloc
     const uint64_t words = uint64_t{row_count} * words_of(p->shape);
     const Buffer<uint32_t> active(words);
     const auto kernel = p->library->required(p->library->predictor.select_cpu, "select_cpu");
-    const powerinfer_select call = select_call(*p, nullptr, block, &first, row_count, active.get());
+    const powerinfer_select call = select_call(*p, nullptr, block, {&first, nullptr, row_count}, active.get());
     using Clock = std::chrono::steady_clock;
     const auto seconds = [](Clock::duration passed) { return std::chrono::duration<double>(passed).count(); };
     std::vector<double> direct, whole;
@@ -111,7 +112,7 @@ powerinfer_status powerinfer_predictor_measure(uint32_t predictor, uint32_t bloc
       p->library->check(status, "select");
       lock.unlock();
       const Clock::time_point again = Clock::now();
-      const powerinfer_status called = powerinfer_predictor_select(predictor, 0, block, &first, row_count, active.get());
+      const powerinfer_status called = powerinfer_predictor_select(predictor, 0, block, &first, nullptr, row_count, active.get());
       const Clock::time_point end = Clock::now();
       lock.lock();
       p->library->check(called, "select");

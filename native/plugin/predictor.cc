@@ -39,10 +39,10 @@ void open_predictor(Predictor& predictor) {
   predictor.opened = true;
 }
 
-powerinfer_select select_call(const Predictor& predictor, ThreadPool* pool, uint32_t block, const float* hidden, uint32_t row_count, uint32_t* active) {
+powerinfer_select select_call(const Predictor& predictor, ThreadPool* pool, uint32_t block, const SelectInput& input, uint32_t* active) {
   const powerinfer_model_shape& s = predictor.shape;
-  return {sizeof(powerinfer_select), block, row_count, s.hidden_width, s.ffn_width, words_of(s), hidden, active, pool,
-          pool == nullptr ? in_caller : on_pool, pool == nullptr ? 1 : pool->thread_count(), 0};
+  return {sizeof(powerinfer_select), block, input.row_count, s.hidden_width, s.ffn_width, words_of(s), input.hidden, active, pool,
+          pool == nullptr ? in_caller : on_pool, pool == nullptr ? 1 : pool->thread_count(), 0, input.residual};
 }
 
 void check_select(const Predictor& predictor, uint32_t block, uint32_t row_count) {
@@ -58,11 +58,12 @@ void check_predicts(const Predictor& predictor, const powerinfer_model_shape& sh
        own.hidden_width, own.ffn_width, shape.block_count, shape.hidden_width, shape.ffn_width);
 }
 
-void select(const Predictor& predictor, ThreadPool* pool, uint32_t block, const float* hidden, uint32_t row_count, uint32_t* active) {
+void select(const Predictor& predictor, ThreadPool* pool, uint32_t block, const SelectInput& input, uint32_t* active) {
   const powerinfer_model_shape& s = predictor.shape;
+  const uint32_t row_count = input.row_count;
   const uint64_t bytes = uint64_t{row_count} * words_of(s) * sizeof(uint32_t);
   std::memset(active, 0, bytes);
-  const powerinfer_select call = select_call(predictor, pool, block, hidden, row_count, active);
+  const powerinfer_select call = select_call(predictor, pool, block, input, active);
   const powerinfer_status status = predictor.library->required(predictor.library->predictor.select_cpu, "select_cpu")(predictor.state, &call);
   const uint32_t row = status == POWERINFER_OK ? row_beyond(s, active, row_count) : 0;
   if (status == POWERINFER_OK && row == row_count) return;

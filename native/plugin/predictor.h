@@ -26,8 +26,15 @@ struct Predictor {
 // Has the plugin open it. Fails with PLUGIN_FAILED, and may then be tried again.
 void open_predictor(Predictor& predictor);
 
+// What a selection reads.
+struct SelectInput {
+  const float* hidden;    // f32[row_count, hidden_width]
+  const float* residual;  // the same before its norm, or null
+  uint32_t row_count;
+};
+
 // The arguments of select_cpu; `pool` may be null.
-powerinfer_select select_call(const Predictor& predictor, ThreadPool* pool, uint32_t block, const float* hidden, uint32_t row_count, uint32_t* active);
+powerinfer_select select_call(const Predictor& predictor, ThreadPool* pool, uint32_t block, const SelectInput& input, uint32_t* active);
 
 // Fails with INCOMPLETE before it is open, and with INVALID_ARGUMENT for a block or row_count that its shape does not have.
 void check_select(const Predictor& predictor, uint32_t block, uint32_t row_count);
@@ -37,6 +44,6 @@ void check_predicts(const Predictor& predictor, const powerinfer_model_shape& sh
 
 // Names the neurons of every row. Fails with UNSUPPORTED if it selects on other devices only, and with PLUGIN_FAILED if the kernel does or names a
 // neuron that is none; `active` is then zero.
-void select(const Predictor& predictor, ThreadPool* pool, uint32_t block, const float* hidden, uint32_t row_count, uint32_t* active);
+void select(const Predictor& predictor, ThreadPool* pool, uint32_t block, const SelectInput& input, uint32_t* active);
 
 }  // namespace powerinfer

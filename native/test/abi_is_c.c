@@ -51,6 +51,8 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_predictor_array,
       (any_function)powerinfer_predictor_open,
       (any_function)powerinfer_predictor_select,
+      (any_function)powerinfer_model_thresholds,
+      (any_function)powerinfer_residual,
       (any_function)powerinfer_predictor_measure,
       (any_function)powerinfer_predictor_close,
       (any_function)powerinfer_device_facts,
@@ -73,6 +75,7 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_device_logits,
       (any_function)powerinfer_device_counters_read,
       (any_function)powerinfer_device_close,
+      (any_function)powerinfer_gemm_f32,
   };
   uint32_t count = 0;
   for (uint32_t i = 0; i < sizeof functions / sizeof functions[0]; ++i) count += functions[i] != 0;

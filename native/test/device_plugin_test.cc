@@ -9,7 +9,6 @@
 namespace powerinfer_test {
 namespace {
 
-#define CHECK_STATUS(call, status) CHECK_EQUAL((call), powerinfer_status{status})
 
 constexpr uint32_t kWords = 5;  // of 152 neurons
 

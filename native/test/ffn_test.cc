@@ -151,6 +151,45 @@ TEST("powerinfer_ffn: CONFIRM, a full set and the set that fires are one computa
   }
 }
 
+TEST("powerinfer_model_thresholds: CONFIRM drops what is at or below them, as if it were no candidate (seed 14)") {
+  for (uint32_t type : kTypes) {
+    for (bool gated : {true, false}) {
+      const TinyModel tiny(sparse_options(type, gated), 14);
+      const OpenModel open(tiny, 2, POWERINFER_ISA_AUTO);
+      const powerinfer_model_shape& s = tiny.options.shape;
+      Random random(14);
+      const std::vector<float> hidden = random_hidden(random, s.hidden_width);
+      const std::vector<float> fired = activations(open, s, hidden);
+      const std::vector<float> untouched = ffn(open, s, hidden, nullptr, POWERINFER_FFN_CONFIRM);
+      std::vector<float> limits(s.ffn_width);
+      for (float& limit : limits) limit = random.uniform(0, 2);
+      const std::vector<uint32_t> large = bits_where(s, [&](uint32_t row, uint32_t n) { return std::fabs(fired[row * s.ffn_width + n]) > limits[n]; });
+      CHECK_OK(powerinfer_model_thresholds(open.model, 1, nullptr, limits.data()));
+      CHECK(same_bits(ffn(open, s, hidden, nullptr, POWERINFER_FFN_CONFIRM), ffn(open, s, hidden, large.data(), 0)));
+      const std::vector<float> dense = ffn(open, s, hidden, nullptr, 0);
+      CHECK_OK(powerinfer_model_thresholds(open.model, 1, nullptr, nullptr));
+      CHECK(same_bits(ffn(open, s, hidden, nullptr, 0), dense));
+      CHECK(same_bits(ffn(open, s, hidden, nullptr, POWERINFER_FFN_CONFIRM), untouched));
+      if (!gated) continue;
+      // No gate is that large, so nothing is left.
+      const std::vector<float> all(s.ffn_width, 1e30f);
+      CHECK_OK(powerinfer_model_thresholds(open.model, 1, all.data(), nullptr));
+      const std::vector<float> nothing(uint64_t{kRows} * s.hidden_width);
+      CHECK(same_bits(ffn(open, s, hidden, nullptr, POWERINFER_FFN_CONFIRM), nothing));
+    }
+  }
+}
+
+TEST("powerinfer_model_thresholds and powerinfer_residual: say what is wrong") {
+  const TinyModel tiny(sparse_options(kTypes[0], true), 15);
+  const OpenModel open(tiny, 1, POWERINFER_ISA_AUTO);
+  float value = 0;
+  CHECK_STATUS(powerinfer_model_thresholds(open.model, tiny.options.shape.block_count, &value, nullptr), POWERINFER_INVALID_ARGUMENT);
+  CHECK_STATUS(powerinfer_model_thresholds(0, 0, &value, nullptr), POWERINFER_INVALID_HANDLE);
+  CHECK_STATUS(powerinfer_residual(open.model, nullptr), POWERINFER_INVALID_ARGUMENT);
+  CHECK_STATUS(powerinfer_residual(open.model, &value), POWERINFER_INVALID_ARGUMENT);  // nothing attended
+}
+
 TEST("powerinfer_ffn: for codes, sparse is dense bit for bit, on every instruction set, number of threads and batch (seed 19)") {
   for (uint32_t type : kTypes) {
     if (!is_coded(type)) continue;

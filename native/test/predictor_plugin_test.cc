@@ -10,7 +10,6 @@
 namespace powerinfer_test {
 namespace {
 
-#define CHECK_STATUS(call, status) CHECK_EQUAL((call), powerinfer_status{status})
 
 constexpr float kThreshold = 0.25f;
 
@@ -51,7 +50,7 @@ TEST("powerinfer_predictor_select: names what the kernel names, alone and on the
       const std::vector<uint32_t> expected = above(s, hidden, rows, kThreshold);
       for (const uint32_t on : {0u, cpu}) {
         std::vector<uint32_t> active(expected.size(), ~0u);  // what is in it before does not matter
-        CHECK_OK(powerinfer_predictor_select(predictor.handle, on, 1, hidden.data(), rows, active.data()));
+        CHECK_OK(powerinfer_predictor_select(predictor.handle, on, 1, hidden.data(), nullptr, rows, active.data()));
         CHECK(active == expected);
       }
     }
@@ -71,7 +70,7 @@ TEST("powerinfer_predictor_array: the plugin finds its bytes, on a boundary of 6
   CHECK_OK(predictor.option("threshold", -2));
   CHECK_OK(predictor.open());
   std::vector<uint32_t> active(3);
-  CHECK_OK(powerinfer_predictor_select(predictor.handle, 0, 0, random_hidden(52, s, 1).data(), 1, active.data()));
+  CHECK_OK(powerinfer_predictor_select(predictor.handle, 0, 0, random_hidden(52, s, 1).data(), nullptr, 1, active.data()));
   CHECK(active == std::vector<uint32_t>({~0u, 0xf0f0f0f0u, 0x7ffu}));
 }
 
@@ -81,7 +80,7 @@ TEST("powerinfer_predictor_open: a refusal carries the plugin's words and may be
   const std::vector<float> hidden = random_hidden(53, s, 1);
   std::vector<uint32_t> active(3, 9);
   double a = -1, b = -1;
-  CHECK_STATUS(powerinfer_predictor_select(predictor.handle, 0, 0, hidden.data(), 1, active.data()), POWERINFER_INCOMPLETE);
+  CHECK_STATUS(powerinfer_predictor_select(predictor.handle, 0, 0, hidden.data(), nullptr, 1, active.data()), POWERINFER_INCOMPLETE);
   CHECK_STATUS(powerinfer_predictor_measure(predictor.handle, 0, hidden.data(), 1, 1, &a, &b), POWERINFER_INCOMPLETE);
   CHECK_OK(predictor.text("open_fails", "the moon is full"));
   CHECK_STATUS(predictor.open(), POWERINFER_PLUGIN_FAILED);
@@ -95,7 +94,7 @@ TEST("powerinfer_predictor_open: a refusal carries the plugin's words and may be
   CHECK_STATUS(predictor.open(), POWERINFER_INVALID_ARGUMENT);
   CHECK_STATUS(predictor.option("threshold", 1), POWERINFER_INVALID_ARGUMENT);
   CHECK_STATUS(predictor.array("mask", {1, 1, 1}), POWERINFER_INVALID_ARGUMENT);
-  CHECK_OK(powerinfer_predictor_select(predictor.handle, 0, 0, hidden.data(), 1, active.data()));
+  CHECK_OK(powerinfer_predictor_select(predictor.handle, 0, 0, hidden.data(), nullptr, 1, active.data()));
 
   const TestPredictor silent(s, "silent");
   CHECK_OK(silent.text("open_fails", "said to nobody"));
@@ -140,7 +139,7 @@ TEST("predictors: arguments out of range are refused before the plugin sees them
   std::vector<uint32_t> active(3, 9);
   double a = -1, b = -1;
   const auto select = [&](uint32_t cpu, uint32_t block, const float* x, uint32_t rows, uint32_t* to) {
-    return powerinfer_predictor_select(p, cpu, block, x, rows, to);
+    return powerinfer_predictor_select(p, cpu, block, x, nullptr, rows, to);
   };
   CHECK_STATUS(select(p, 0, hidden.data(), 1, active.data()), POWERINFER_INVALID_HANDLE);
   CHECK_STATUS(select(0, 2, hidden.data(), 1, active.data()), POWERINFER_INVALID_ARGUMENT);
@@ -162,8 +161,8 @@ TEST("powerinfer_predictor_select: a kernel that fails, or names what is no neur
   const TestPredictor fails(s), beyond(s), elsewhere(s, "cuda_only");
   CHECK_OK(fails.option("failing_block", 1));
   CHECK_OK(fails.open());
-  CHECK_OK(powerinfer_predictor_select(fails.handle, 0, 0, hidden.data(), 2, active.data()));
-  CHECK_STATUS(powerinfer_predictor_select(fails.handle, 0, 1, hidden.data(), 2, active.data()), POWERINFER_PLUGIN_FAILED);
+  CHECK_OK(powerinfer_predictor_select(fails.handle, 0, 0, hidden.data(), nullptr, 2, active.data()));
+  CHECK_STATUS(powerinfer_predictor_select(fails.handle, 0, 1, hidden.data(), nullptr, 2, active.data()), POWERINFER_PLUGIN_FAILED);
   CHECK_EQUAL(last_error(), std::string("Cannot select neurons: threshold failed in select: this block is cursed"));
   CHECK(active == std::vector<uint32_t>(6));
   double a = -1, b = -1;
@@ -171,12 +170,12 @@ TEST("powerinfer_predictor_select: a kernel that fails, or names what is no neur
 
   CHECK_OK(beyond.option("names_beyond", 1, POWERINFER_OPTION_BOOLEAN));
   CHECK_OK(beyond.open());
-  CHECK_STATUS(powerinfer_predictor_select(beyond.handle, 0, 0, hidden.data(), 2, active.data()), POWERINFER_PLUGIN_FAILED);
+  CHECK_STATUS(powerinfer_predictor_select(beyond.handle, 0, 0, hidden.data(), nullptr, 2, active.data()), POWERINFER_PLUGIN_FAILED);
   CHECK_EQUAL(last_error(), std::string("Cannot select neurons: threshold named neurons at or above ffn_width 75 for row 1"));
   CHECK(active == std::vector<uint32_t>(6));
 
   CHECK_OK(elsewhere.open());
-  CHECK_STATUS(powerinfer_predictor_select(elsewhere.handle, 0, 0, hidden.data(), 2, active.data()), POWERINFER_UNSUPPORTED);
+  CHECK_STATUS(powerinfer_predictor_select(elsewhere.handle, 0, 0, hidden.data(), nullptr, 2, active.data()), POWERINFER_UNSUPPORTED);
   CHECK_EQUAL(last_error(), std::string("Cannot select neurons: threshold brings no select_cpu"));
 }
 

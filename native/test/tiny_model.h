@@ -86,6 +86,7 @@ std::string last_error();
 
 }  // namespace powerinfer_test
 
+#define CHECK_STATUS(call, status) CHECK_EQUAL((call), powerinfer_status{status})
 #define CHECK_OK(call)                                                                                             \
   do {                                                                                                             \
     const powerinfer_status check_status = (call);                                                                 \

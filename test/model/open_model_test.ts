@@ -181,13 +181,63 @@ test("describeModel() ties the output to the token embedding where the file has 
   expect(model.output.weight).toEqual(model.tokenEmbedding)
 })
 
-test("describeModel() leaves PowerInfer's predictors beside the model", async () => {
-  const gguf = tinyModel({ family: "llama", seed: 1 })
-  const predictor = ["fc1", "fc2"].map(
-    (name) => ({ name: `blk.0.${name}.weight`, type: "F32", shape: [64, 8], chunks: () => [] }) as const
+const withPredictors = (predictors: ReadonlyArray<readonly [name: string, ...shape: ReadonlyArray<number>]>) => {
+  const gguf = tinyModel({ family: "llama", seed: 1, metadata: [["powerinfer.sparse_threshold", "f32", 0.5]] })
+  const stored = predictors.map(
+    ([name, ...shape]) => ({ name: `blk.${name}.weight`, type: "F16", shape, chunks: () => [] }) as const
   )
-  const model = await Effect.runPromise(described({ ...gguf, tensors: [...gguf.tensors, ...predictor] }))
-  expect(model.blocks.length).toBe(2)
+  return described({ ...gguf, tensors: [...gguf.tensors, ...stored] })
+}
+
+test("describeModel() finds PowerInfer's predictors beside the model, of another rank in each block", async () => {
+  const model = await Effect.runPromise(
+    withPredictors([
+      ["0.fc1", 64, 8],
+      ["0.fc2", 8, 96],
+      ["1.fc1", 64, 24],
+      ["1.fc2", 24, 96]
+    ])
+  )
+  expect(model.predictors).toMatchObject([
+    { rank: 8, down: { name: "blk.0.fc1.weight", shape: [64, 8] }, up: { name: "blk.0.fc2.weight", shape: [8, 96] } },
+    { rank: 24, down: { shape: [64, 24] }, up: { shape: [24, 96] } }
+  ])
+  expect(model.sparseThreshold).toBe(0.5)
+})
+
+test("describeModel() leaves a block without a predictor undefined, and a model without any as it was", async () => {
+  const model = await Effect.runPromise(
+    withPredictors([
+      ["1.fc1", 64, 8],
+      ["1.fc2", 8, 96]
+    ])
+  )
+  expect(model.predictors?.map((predictor) => predictor?.rank)).toEqual([undefined, 8])
+  const plain = await describeTiny({})
+  expect(plain).not.toHaveProperty("predictors")
+  expect(plain.sparseThreshold).toBe(0)
+})
+
+test("describeModel() refuses a stored predictor that is half there, of another model, or of no block", async () => {
+  const errorFrom = (...predictors: Parameters<typeof withPredictors>[0]) =>
+    Effect.runPromise(Effect.flip(withPredictors(predictors)))
+  const missing = await errorFrom(["0.fc1", 64, 8])
+  expect(missing).toMatchObject({ tensor: "blk.0.fc2.weight", expected: "[8, 96]", actual: "missing" })
+  const alone = await errorFrom(["1.fc2", 8, 96])
+  expect(alone).toMatchObject({ tensor: "blk.1.fc1.weight", expected: "[64, rank]", actual: "missing" })
+  const wide = await errorFrom(["0.fc1", 65, 8], ["0.fc2", 8, 96])
+  expect(wide).toMatchObject({ tensor: "blk.0.fc1.weight", actual: "[65, 8]" })
+  const unequal = await errorFrom(["0.fc1", 64, 8], ["0.fc2", 9, 96])
+  expect(unequal).toMatchObject({ tensor: "blk.0.fc2.weight", expected: "[8, 96]", actual: "[9, 96]" })
+  const foreign = await errorFrom(["0.fc1", 64, 8], ["0.fc2", 8, 97])
+  expect(foreign).toMatchObject({ tensor: "blk.0.fc2.weight", actual: "[8, 97]" })
+  const stray = await errorFrom(["7.fc1", 64, 8], ["7.fc2", 8, 96])
+  expect(stray.message).toContain("blk.7.fc1.weight")
+})
+
+test("describeModel() refuses a sparse threshold that is no number", async () => {
+  const error = await errorOf({ metadata: [["powerinfer.sparse_threshold", "f32", Number.NaN]] })
+  expect(error).toMatchObject({ _tag: "InvalidMetadata", key: "powerinfer.sparse_threshold", actual: "NaN" })
 })
 
 test("describeModel() reads OPT's context from its table of positions, less the offset", async () => {

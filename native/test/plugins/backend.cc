@@ -125,7 +125,7 @@ uint32_t* selected(const Device& device, const powerinfer_ffn_call& call) {
   const uint32_t words = (device.shape.ffn_width + 31) / 32;
   uint32_t* const active = static_cast<uint32_t*>(std::calloc(uint64_t{call.row_count} * words, sizeof(uint32_t)));
   const powerinfer_select select{sizeof select, call.block, call.row_count, device.shape.hidden_width, device.shape.ffn_width, words, call.hidden,
-                                 active, nullptr, in_caller, 1, 0};
+                                 active, nullptr, in_caller, 1, 0, nullptr};
   if (call.selector->kernels->select_cpu(call.selector->state, &select) != POWERINFER_OK) {
     std::snprintf(why, sizeof why, "predictor %u failed here", call.selector->predictor);
     std::free(active);

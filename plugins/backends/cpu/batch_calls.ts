@@ -5,6 +5,8 @@ import type { Cpu } from "./cpu.ts"
 export const batchCalls = ({ native: { symbols } }: Cpu, model: number): BatchCalls => ({
   embed: (rows, rowCount) => symbols.powerinfer_embed(model, rows, rowCount),
   attend: (block, hidden) => symbols.powerinfer_attend(model, block, hidden),
+  residual: (into) => symbols.powerinfer_residual(model, into),
+  thresholds: (block, gate, activation) => symbols.powerinfer_model_thresholds(model, block, gate, activation),
   activations: (block, hidden, rowCount, into) => symbols.powerinfer_activations(model, block, hidden, rowCount, into),
   ffn: (block, hidden, rowCount, active, flags, partial) =>
     symbols.powerinfer_ffn(model, block, hidden, rowCount, active, flags, partial),

@@ -2,9 +2,8 @@
  * Looks at the true activations and names the k largest of every row: the best that any predictor of k neurons could do. For
  * experiments; looking costs as much as the dense gate and up.
  */
-import { definePlugin, type NeuronSet, type PluginUse, usePlugin } from "@powerinfer/core"
+import { addLargest, definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
-import { kthLargest } from "./largest.ts"
 
 const defaultShare = 0.1
 
@@ -25,34 +24,6 @@ const Options = Schema.Struct({
 
 /** How many neurons to name: `k`, or a `share` of each block's (default 0.1). */
 export type OracleTopKOptions = typeof Options.Type
-
-/**
- * Adds the `k` neurons of a row with the largest |activation| to `active`; of equals, the lowest ids. A zero adds nothing to the
- * FFN and is never named, so a row may get fewer.
- *
- * - `activations`  f32[row_count, ffn_width]
- * - `magnitudes`   f32[ffn_width], scratch
- */
-const addLargest = (
-  activations: Float32Array,
-  row: number,
-  k: number,
-  magnitudes: Float32Array,
-  active: NeuronSet
-): void => {
-  const ffnWidth = magnitudes.length
-  const start = row * ffnWidth
-  for (let neuron = 0; neuron < ffnWidth; neuron++) magnitudes[neuron] = Math.abs(activations[start + neuron]!)
-  const smallest = kthLargest(magnitudes, ffnWidth, k)
-  let above = 0
-  for (let neuron = 0; neuron < ffnWidth; neuron++) if (Math.abs(activations[start + neuron]!) > smallest) above++
-  let equalsLeft = k - above
-  for (let neuron = 0; neuron < ffnWidth; neuron++) {
-    const magnitude = Math.abs(activations[start + neuron]!)
-    if (magnitude === 0 || magnitude < smallest) continue
-    if (magnitude > smallest || equalsLeft-- > 0) active.add(row, neuron)
-  }
-}
 
 const plugin = definePlugin({
   kind: "predictor",
@@ -75,7 +46,7 @@ const plugin = definePlugin({
         select: (block, hidden, active) => {
           probe.activations(block, hidden, activations)
           for (let row = 0; row < hidden.rowCount; row++) {
-            addLargest(activations, row, neuronCount, magnitudes, active)
+            addLargest(activations, row, neuronCount, magnitudes, active, row)
           }
         }
       }

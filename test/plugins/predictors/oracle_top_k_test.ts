@@ -6,7 +6,6 @@ import { predictorContext, predictorContract, selectStrangers } from "@powerinfe
 import plugin, { oracleTopK, type OracleTopKOptions } from "@powerinfer/predictor-oracle-top-k"
 import { Effect } from "effect"
 import { randomFromSeed } from "../../../core/sampler/random.ts"
-import { kthLargest } from "../../../plugins/predictors/oracle_top_k/largest.ts"
 
 for (const options of [{}, { k: 1 }, { share: 1 }]) {
   describe(`with ${JSON.stringify(options)}`, () => predictorContract({ test, plugin, options }))
@@ -93,19 +92,4 @@ for (let seed = 1; seed <= 30; seed++) {
     )
     expect(await select({ k }, rows)).toEqual(expected)
   })
-
-  test(`kthLargest() equals sorting, for every k (seed ${seed})`, () => {
-    const random = randomFromSeed(seed)
-    const values = Float32Array.from({ length: 1 + (seed % 40) }, () => random.nextU32() % (seed % 2 === 0 ? 5 : 1000))
-    const sorted = values.toSorted().toReversed()
-    for (let k = 1; k <= values.length; k++) expect(kthLargest(values.slice(), values.length, k)).toBe(sorted[k - 1]!)
-  })
 }
-
-test("kthLargest() ends on sorted, reversed and constant values, and on NaN", () => {
-  const ascending = Float32Array.from({ length: 1000 }, (_, i) => i)
-  expect(kthLargest(ascending.slice(), 1000, 10)).toBe(990)
-  expect(kthLargest(ascending.toReversed(), 1000, 10)).toBe(990)
-  expect(kthLargest(new Float32Array(1000).fill(3), 1000, 500)).toBe(3)
-  kthLargest(new Float32Array(1000).fill(Number.NaN), 1000, 500)
-})

@@ -25,7 +25,7 @@ const useLibrary = (name: string, statuses: Statuses, availableBytes = 2e9): voi
 #include <stdint.h>
 #include <string.h>
 struct machine { uint32_t struct_size, isa_mask, core_count, reserved; double memory, available; };
-uint32_t powerinfer_abi_version(void) { return 2; }
+uint32_t powerinfer_abi_version(void) { return 3; }
 uint32_t powerinfer_last_error(char* text, uint32_t capacity) {
   const char* words = "Cannot obey: this library was made to refuse";
   (void)capacity;
