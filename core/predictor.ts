@@ -121,6 +121,19 @@ export interface TrainingRows {
   readonly activations: Float32Array
 }
 
+/**
+ * Where training keeps finished pieces, a block's weights say, so that one that was ended goes on instead of beginning again.
+ *
+ * Pieces are those of the same model, rows, seed and options, or there are none; they are dropped when training is complete. What comes out must be
+ * the same with them and without.
+ */
+export interface TrainingCheckpoint {
+  /** The piece of this name as it was written; undefined: there is none. Names are letters, digits, ".", "_" and "-". */
+  readonly read: (name: string) => Uint8Array<ArrayBuffer> | undefined
+  /** Keeps a piece, whole or not at all. Throws what the system says. */
+  readonly write: (name: string, bytes: Uint8Array) => void
+}
+
 /** What a predictor is trained with. */
 export interface TrainingContext {
   readonly model: Model
@@ -134,4 +147,6 @@ export interface TrainingContext {
   readonly out: string
   readonly announce: (line: string) => void
   readonly openPredictor: OpenPredictor
+  /** Absent: nothing is kept, and training that is ended begins again. */
+  readonly checkpoint?: TrainingCheckpoint
 }

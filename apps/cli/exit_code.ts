@@ -6,6 +6,7 @@ import type {
   ConversionError,
   EngineError,
   FileUnwritable,
+  ResultsUnusable,
   StaleArtifact,
   TextTooShort,
   TokenizerError,
@@ -48,6 +49,7 @@ export type CommandError =
   | ConversionError
   | ArtifactUnreadable
   | StaleArtifact
+  | ResultsUnusable
   | TokenOutsideVocabulary
   | FileUnwritable
   | InvalidUsage
@@ -134,7 +136,8 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   NativeLibraryError: 9,
 
   ArtifactUnreadable: 10,
-  StaleArtifact: 10
+  StaleArtifact: 10,
+  ResultsUnusable: 10
 }
 
 /** The code of an error; 1 for anything that is none of ours. */

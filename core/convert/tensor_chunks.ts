@@ -29,23 +29,59 @@ export function* rowChunks(matrix: StoredMatrix): Generator<Uint8Array> {
   }
 }
 
-/** Pieces of whole rows, as float32. Each is valid until the next. */
-function* valueChunks(matrix: StoredMatrix): Generator<Float32Array> {
-  const values = new Float32Array(Math.min(rowsPerChunk(matrix.width), matrix.rowCount) * matrix.width)
-  for (const bytes of rowChunks(matrix)) {
-    const length = (bytes.length / rowBytes(matrix.type, matrix.width)) * matrix.width
+/** The rows of a projection into attention heads that are to come out in another order. */
+export interface HeadOrder {
+  readonly headWidth: number
+  /** Where in the matrix the rows of each head begin that comes out, in that order. */
+  readonly firstRows: ReadonlyArray<number>
+  /** The rows of a head come out as 0, w/2, 1, w/2 + 1, … of the w it has. */
+  readonly interleaves: boolean
+}
+
+/** The rows of each head, one head a piece. */
+export function* headChunks(
+  matrix: StoredMatrix,
+  { headWidth, firstRows, interleaves }: HeadOrder
+): Generator<Uint8Array> {
+  const bytes = rowBytes(matrix.type, matrix.width)
+  const half = headWidth / 2
+  for (const first of firstRows) {
+    const stored = readRows(matrix, first, headWidth)
+    if (!interleaves) {
+      yield stored
+      continue
+    }
+    const turned = new Uint8Array(stored.length)
+    for (let row = 0; row < headWidth; row++) {
+      const from = (row >> 1) + (row & 1) * half
+      turned.set(stored.subarray(from * bytes, (from + 1) * bytes), row * bytes)
+    }
+    yield turned
+  }
+}
+
+/** The same pieces as float32. Each is valid until the next. */
+function* valueChunks({ type, width }: StoredMatrix, pieces: Iterable<Uint8Array>): Generator<Float32Array> {
+  let values = new Float32Array(0)
+  for (const bytes of pieces) {
+    const length = (bytes.length / rowBytes(type, width)) * width
+    if (length > values.length) values = new Float32Array(length)
     const chunk = values.subarray(0, length)
-    dequantize(matrix.type, bytes, chunk)
+    dequantize(type, bytes, chunk)
     yield chunk
   }
 }
 
 const rowsPerChunk = (width: number): number => Math.max(1, Math.floor(chunkElements / width))
 
-/** Pieces of whole rows in another type; throws `ConversionImpossible` at a value that it cannot hold. */
-export function* typedChunks(matrix: StoredMatrix, type: QuantizableTypeName): Generator<Uint8Array> {
-  if (type === matrix.type) return yield* rowChunks(matrix)
-  for (const values of valueChunks(matrix)) {
+/** Rows in another type, by default all of the matrix in their order; throws `ConversionImpossible` at a value that it cannot hold. */
+export function* typedChunks(
+  matrix: StoredMatrix,
+  type: QuantizableTypeName,
+  pieces: Iterable<Uint8Array> = rowChunks(matrix)
+): Generator<Uint8Array> {
+  if (type === matrix.type) return yield* pieces
+  for (const values of valueChunks(matrix, pieces)) {
     requireHolds(matrix, type, values)
     yield quantize(type, values)
   }
@@ -111,7 +147,7 @@ const storedElements = (matrix: StoredMatrix, type: "F32" | "F16" | "BF16"): Ele
 const allValues = (matrix: StoredMatrix): Float32Array => {
   const values = new Float32Array(matrix.width * matrix.rowCount)
   let at = 0
-  for (const chunk of valueChunks(matrix)) {
+  for (const chunk of valueChunks(matrix, rowChunks(matrix))) {
     values.set(chunk, at)
     at += chunk.length
   }

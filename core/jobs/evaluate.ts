@@ -10,7 +10,7 @@ import { openCache } from "../engine/session.ts"
 import { bootstrap, quantile } from "./bootstrap.ts"
 import type { EvaluationWindow } from "./evaluation_text.ts"
 import { fidelityClass } from "./fidelity.ts"
-import { commonPrefix, continueGreedily, sparseRows } from "./free_running.ts"
+import { commonPrefix, type ContinuationOptions, continueGreedily, sparseRows } from "./free_running.ts"
 import { canWatch, selectionFigures, type SelectionSums, watchSelection } from "./judge_selection.ts"
 import { runSpeedPass, type SpeedPass, spreadOf } from "./measure_speed.ts"
 import { type RowScore, scoreRow } from "./score_row.ts"
@@ -163,7 +163,7 @@ const runFreely = Effect.fnUntraced(function* (
   const prompts = windows.slice(0, promptCount).map(({ tokens }) => tokens.slice(0, promptTokens))
   const room = dense.model.shape.contextLength - promptTokens
   const length = Math.max(1, Math.min(writtenTokens, room))
-  const expected = yield* continueGreedily(dense, prompts, { length, cacheType })
+  const expected = yield* continueOnce(dense, prompts, { length, cacheType })
   const actual = yield* continueGreedily(asked, prompts, { length, cacheType })
   const prefixes = expected.map((tokens, index) => commonPrefix(tokens, actual[index]!))
   const shareOf = (holds: (prefix: number) => boolean) => prefixes.filter(holds).length / prefixes.length
@@ -174,6 +174,22 @@ const runFreely = Effect.fnUntraced(function* (
     same64: shareOf((prefix) => prefix >= Math.min(64, length)),
     sameAll: shareOf((prefix) => prefix === length)
   }
+})
+
+/** What dense plans have written: of several runs that are compared with one, only the first waits for it. */
+const written = new WeakMap<OpenPlan, Map<string, ReadonlyArray<ReadonlyArray<number>>>>()
+
+const continueOnce = Effect.fnUntraced(function* (
+  plan: OpenPlan,
+  prompts: ReadonlyArray<ReadonlyArray<number>>,
+  options: ContinuationOptions
+) {
+  const known = written.get(plan) ?? new Map<string, ReadonlyArray<ReadonlyArray<number>>>()
+  written.set(plan, known)
+  const key = JSON.stringify([prompts, options])
+  const texts = known.get(key) ?? (yield* continueGreedily(plan, prompts, options))
+  known.set(key, texts)
+  return texts
 })
 
 /** Decodes what follows the middle of windows, in turns, so that a disturbance does not hit one run alone; one more pass comes first. */

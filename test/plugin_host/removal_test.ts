@@ -1,7 +1,8 @@
 // Goal: any plugin of ours can be taken away, and everything that is not about it goes on: no file of core, of the engine, of the SDK or of the
 // command line knows it by name.
-// Method: for each plugin a copy of the checkout without its folder and without its own tests; there types are checked, tests run, and a
-// model generates. By default the tests that are quickest to notice; with POWERINFER_REMOVAL=all every test that does not name the plugin.
+// Method: a copy of the checkout without the plugin's folder and without its own tests; there types are checked, tests run, and a model generates.
+// By default those that the SDK or the tests lean on are taken away one by one, all others at once, and the tests run that are quickest to notice;
+// with POWERINFER_REMOVAL=all each goes alone, and every test runs that does not name it.
 import { afterAll, describe, expect, test } from "bun:test"
 import {
   cpSync,
@@ -13,7 +14,8 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
-  symlinkSync
+  symlinkSync,
+  writeFileSync
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
@@ -23,19 +25,32 @@ import { Effect } from "effect"
 
 const root = process.cwd()
 const copies = realpathSync(mkdtempSync(join(tmpdir(), "powerinfer-removal-")))
-afterAll(() => rmSync(copies, { recursive: true, force: true }))
+afterAll(() => rmSync(copies, { recursive: true, force: true }), 60_000)
 
 const { path: library } = await Effect.runPromise(locateLibrary())
 const { plugins } = await Effect.runPromise(discoverPlugins(root))
 const everything = process.env["POWERINFER_REMOVAL"] === "all"
 const timeoutMs = everything ? 1_800_000 : 120_000
 
-const quick = [
+const ownTests = ({ kind, name }: PluginListing): string =>
+  `test/plugins/${kind === "placement" ? kind : `${kind}s`}/${name}_test.ts`
+
+/** Those that are defaults, or that tests open where they need one of a kind. */
+const namers = ["mod.ts", "test/support/plans.ts"].map((path) => readFileSync(join(root, path), "utf8"))
+const isLeanedOn = ({ name }: PluginListing): boolean => namers.some((text) => text.includes(`"${name}"`))
+const leanedOn = plugins.filter(isLeanedOn)
+const others = plugins.filter((plugin) => !isLeanedOn(plugin))
+
+/** What is taken away together. */
+const removals: ReadonlyArray<ReadonlyArray<PluginListing>> = everything
+  ? plugins.map((plugin) => [plugin])
+  : [...leanedOn.map((plugin) => [plugin]), ...(others.length > 0 ? [others] : [])]
+
+const quick = (copy: string): ReadonlyArray<string> => [
   "test/engine/engine_test.ts",
   "test/sdk_test.ts",
   "test/tidy",
-  "test/plugins/placement",
-  "test/plugins/predictors"
+  ...leanedOn.map(ownTests).filter((path) => existsSync(join(copy, path)))
 ]
 
 const run = (cwd: string, ...command: ReadonlyArray<string>) => {
@@ -81,14 +96,16 @@ const linkPackages = (copy: string, folder: string): void => {
   }
 }
 
-/** A file of tests that quotes the plugin's name is about it, at least in part. */
-const testsNotAbout = (copy: string, plugin: PluginListing): ReadonlyArray<string> =>
+/** A file of tests that quotes a plugin's name is about it, at least in part. */
+const testsNotAbout = (copy: string, removed: ReadonlyArray<PluginListing>): ReadonlyArray<string> =>
   readdirSync(join(copy, "test"), { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith("_test.ts") && !path.endsWith("removal_test.ts"))
     .map((path) => join("test", path))
     .filter((path) => {
       const text = readFileSync(join(copy, path), "utf8")
-      return !text.includes(plugin.package) && !new RegExp(`["'\`/ ]${plugin.name}["'\`/:]`).test(text)
+      return removed.every(
+        (plugin) => !text.includes(plugin.package) && !new RegExp(`["'\`/ ]${plugin.name}["'\`/:]`).test(text)
+      )
     })
 
 /** What looks at the heap apart from what fills it, as scripts/test.ts does. */
@@ -99,6 +116,7 @@ const inTwo = (files: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string
 
 const remove = (copy: string, plugin: PluginListing): void => {
   const folder = relative(root, dirname(fileURLToPath(plugin.module)))
+  forgetLibraries(copy, folder)
   rmSync(join(copy, folder), { recursive: true })
   rmSync(join(copy, "test", folder), { recursive: true, force: true })
   for (const name of readdirSync(join(copy, "test", dirname(folder)))) {
@@ -106,14 +124,32 @@ const remove = (copy: string, plugin: PluginListing): void => {
   }
 }
 
+/** Libraries that only this package has are no longer mapped for Deno. */
+const forgetLibraries = (copy: string, folder: string): void => {
+  const manifest = JSON.parse(readFileSync(join(copy, folder, "package.json"), "utf8")) as {
+    readonly dependencies?: Readonly<Record<string, string>>
+  }
+  const deno = JSON.parse(readFileSync(join(copy, "deno.json"), "utf8")) as { imports: Record<string, string> }
+  const versions = run(copy, "git", "ls-files", "-co", "--exclude-standard", "*package.json").text.trim().split("\n")
+  const elsewhere = versions
+    .filter((path) => existsSync(join(copy, path)) && dirname(path) !== folder)
+    .map((path) => readFileSync(join(copy, path), "utf8"))
+  for (const library of Object.keys(manifest.dependencies ?? {})) {
+    if (!elsewhere.some((text) => text.includes(`"${library}"`))) delete deno.imports[library]
+  }
+  writeFileSync(join(copy, "deno.json"), JSON.stringify(deno))
+}
+
 const model = "models/relu-llama-7m/relu-llama-7m-f16.gguf"
 
 test("there are plugins to take away", () => expect(plugins.length).toBeGreaterThan(4))
 
-for (const plugin of plugins) {
-  describe(`without the ${plugin.kind} ${plugin.name}`, () => {
-    const copy = copyCheckout(plugin.name)
-    remove(copy, plugin)
+for (const removed of removals) {
+  const names = removed.map(({ name }) => name)
+  const [{ kind, name }] = removed as readonly [PluginListing]
+  describe(names.length === 1 ? `without the ${kind} ${name}` : `without ${names.join(", ")}`, () => {
+    const copy = copyCheckout(name)
+    for (const plugin of removed) remove(copy, plugin)
 
     test("types still fit", () => {
       expect(run(copy, process.execPath, "node_modules/.bin/tsc", "-p", "tsconfig.json", "--noEmit").text).toBe("")
@@ -122,7 +158,7 @@ for (const plugin of plugins) {
     test(
       "all other tests pass",
       () => {
-        for (const files of everything ? inTwo(testsNotAbout(copy, plugin)) : [quick]) {
+        for (const files of everything ? inTwo(testsNotAbout(copy, removed)) : [quick(copy)]) {
           // What is left may be slow: without the cpu backend the engine runs on the reference.
           const { exitCode, errors } = run(copy, process.execPath, "test", "--timeout=60000", ...files)
           const told = errors.split("\n").filter((line) => /^\(fail\)|^ *\d+ (pass|fail)|error:/.test(line))
@@ -137,7 +173,7 @@ for (const plugin of plugins) {
         readonly plugins: ReadonlyArray<PluginListing>
       }
       expect(left.plugins.map(({ name }) => name).sort()).toEqual(
-        plugins.flatMap(({ name }) => (name === plugin.name ? [] : [name])).sort()
+        plugins.flatMap((plugin) => (removed.includes(plugin) ? [] : [plugin.name])).sort()
       )
       const firstOf = (kind: string) =>
         left.plugins.find((one) => one.kind === kind)?.name ?? "./test/support/plugins/on_first.ts"

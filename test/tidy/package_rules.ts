@@ -35,6 +35,9 @@ export const lockfileNamesNoHost = (files: Files): ReadonlyArray<string> => {
   return lock.split("\n").flatMap((line) => (/https?:\/\//.test(line) ? [`bun.lock names a host: ${line.trim()}`] : []))
 }
 
+/** Packages of which more than the main door is used: a mapping ending in a slash serves effect/Schema. */
+const severalDoors = new Set(["effect", "apache-arrow"])
+
 /** What deno.json must map so that the imports of all packages resolve there too. Bun ignores these, so nothing else notices a gap. */
 const denoImportsWanted = (files: Files): ReadonlyMap<string, string> => {
   const packages = packagesOf(files).filter((one) => !isStrangers(one))
@@ -47,8 +50,7 @@ const denoImportsWanted = (files: Files): ReadonlyMap<string, string> => {
     for (const [name, version] of one.shippedDependencies) {
       if (ours.has(name)) continue
       wanted.set(name, `npm:${name}@${version}`)
-      // A mapping ending in a slash serves the package's own doors: effect/Schema.
-      if (name === "effect") wanted.set("effect/", `npm:/effect@${version}/`)
+      if (severalDoors.has(name)) wanted.set(`${name}/`, `npm:/${name}@${version}/`)
     }
   }
   // Deno has the real one; the workspace package only stands in where JSR cannot be reached.
