@@ -7,6 +7,7 @@ import type {
   ConversionError,
   EngineError,
   FileUnwritable,
+  ResultsUnusable,
   StaleArtifact,
   TextTooShort,
   TokenizerError,
@@ -50,6 +51,7 @@ export type CommandError =
   | ConversionError
   | ArtifactUnreadable
   | StaleArtifact
+  | ResultsUnusable
   | TokenOutsideVocabulary
   | FileUnwritable
   | InvalidUsage
@@ -137,7 +139,8 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   NativeLibraryError: 9,
 
   ArtifactUnreadable: 10,
-  StaleArtifact: 10
+  StaleArtifact: 10,
+  ResultsUnusable: 10
 }
 
 /** The code of an error; 1 for anything that is none of ours. */

@@ -5,7 +5,7 @@ import { type NeuronSelector, type PredictorContext, PredictorFailure } from "..
 import type { NativeLibraryError } from "./library.ts"
 import { nativeShape } from "./model_shape.ts"
 import { openHandle } from "./open_handle.ts"
-import { loadPluginLibrary } from "./plugin_library.ts"
+import { type BuiltinKernels, loadPluginLibrary } from "./plugin_library.ts"
 import { handOver, type NativeSettings, settingSymbols } from "./plugin_settings.ts"
 import { loadPowerinfer } from "./powerinfer.ts"
 
@@ -25,14 +25,14 @@ export interface NativeSelectorSettings extends NativeSettings {
 }
 
 /**
- * Opens the predictor of a plugin's native library until the scope closes. A native device calls its kernel directly; for any other device
+ * Opens the predictor of a plugin's native library, or one that libpowerinfer brings itself, until the scope closes. A native device calls its kernel directly; for any other device
  * `select` calls it from here.
  *
  * - returns  a selector that proposes some neurons; `confirms` and `exact` are what the library says
  * - fails    with `NativeLibraryError` if the library cannot be had; with `PredictorFailure` if its open refuses, in its own words
  */
 export const openNativeSelector = Effect.fnUntraced(function* (
-  kernels: PluginKernels,
+  kernels: PluginKernels | BuiltinKernels,
   { model, rowCountMax }: PredictorContext,
   settings: NativeSelectorSettings = {}
 ): Effect.fn.Return<NeuronSelector, NativeLibraryError | PredictorFailure, Scope.Scope> {

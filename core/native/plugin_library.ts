@@ -11,6 +11,7 @@ import { loadPowerinfer, type Powerinfer } from "./powerinfer.ts"
 /** What loading a plugin's library needs. */
 export const pluginLibrarySymbols = {
   powerinfer_plugin_load: { args: ["buf", "u32", "buf"], ret: "i32" },
+  powerinfer_plugin_builtin: { args: ["buf", "u32", "buf"], ret: "i32" },
   powerinfer_plugin_read: { args: ["u32", "buf"], ret: "i32" },
   powerinfer_plugin_name: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_plugin_version: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },
@@ -21,6 +22,11 @@ export const pluginLibrarySymbols = {
 const factsBytes = 24
 /** Longer than any name or version may be. */
 const textBytesMax = 128
+
+/** Kernels that libpowerinfer brings itself, by the name they have in powerinfer.h. */
+export interface BuiltinKernels {
+  readonly builtin: string
+}
 
 /** What a library says about itself. */
 export interface PluginLibraryFacts {
@@ -66,30 +72,44 @@ export const nativeKernels = (options: { readonly module: string; readonly name:
  * - fails  with `NativeLibraryError`: it is nowhere, it is no plugin, its ABI is another one (and which side to update)
  */
 export const loadPluginLibrary = Effect.fnUntraced(function* (
-  kernels: PluginKernels
+  kernels: PluginKernels | BuiltinKernels
 ): Effect.fn.Return<PluginLibrary, NativeLibraryError, Scope.Scope> {
-  const path = kernels.candidates.find((candidate) => existsSync(candidate))
-  if (path === undefined) {
-    return yield* new NativeLibraryError({
-      path: kernels.candidates.at(-1) ?? "",
-      reason: `there is no such file${kernels.candidates.length > 1 ? `, nor ${kernels.candidates.slice(0, -1).join(", ")}` : ""}`,
-      remedy: `build it in the plugin's folder: ${kernels.build}`
-    })
-  }
   const native = yield* loadPowerinfer(pluginLibrarySymbols)
-  const bytes = new TextEncoder().encode(path)
+  const { call, name, path, remedy } = yield* sourceOf(kernels, native)
+  const bytes = new TextEncoder().encode(name)
   const handle = yield* openHandle(
     native,
-    "powerinfer_plugin_load",
-    (out) => native.symbols.powerinfer_plugin_load(bytes, bytes.length, out),
+    call,
+    (out) => native.symbols[call](bytes, bytes.length, out),
     (library) => native.symbols.powerinfer_plugin_close(library)
-  ).pipe(
-    Effect.mapError(
-      ({ reason }) => new NativeLibraryError({ path, reason, remedy: `or build it again: ${kernels.build}` })
-    )
-  )
+  ).pipe(Effect.mapError(({ reason }) => new NativeLibraryError({ path, reason, remedy })))
   return { native, handle, facts: readFacts(native, handle, path) }
 })
+
+/** How the library is opened, and what to say if it cannot be. */
+const sourceOf = (kernels: PluginKernels | BuiltinKernels, { path: powerinfer }: PluginLibrary["native"]) => {
+  if ("builtin" in kernels) {
+    const { builtin: name } = kernels
+    const remedy = "or update the library"
+    return Effect.succeed({ call: "powerinfer_plugin_builtin", name, path: powerinfer, remedy } as const)
+  }
+  const { candidates, build } = kernels
+  const path = candidates.find((candidate) => existsSync(candidate))
+  return path === undefined
+    ? Effect.fail(
+        new NativeLibraryError({
+          path: candidates.at(-1) ?? "",
+          reason: `there is no such file${candidates.length > 1 ? `, nor ${candidates.slice(0, -1).join(", ")}` : ""}`,
+          remedy: `build it in the plugin's folder: ${build}`
+        })
+      )
+    : Effect.succeed({
+        call: "powerinfer_plugin_load",
+        name: path,
+        path,
+        remedy: `or build it again: ${build}`
+      } as const)
+}
 
 const readFacts = (native: PluginLibrary["native"], handle: number, path: string): PluginLibraryFacts => {
   const { symbols, check } = native

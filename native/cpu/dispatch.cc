@@ -65,6 +65,7 @@ const TypeRow kTypes[] = {
 const QuantizeBytesKernel kQuantizeBytes[kIsaCount] = ISAS(quantize_bytes_scalar, quantize_bytes_avx2, quantize_bytes_avx2, quantize_bytes_avx2);
 const QuantizeWordsKernel kQuantizeWords[kIsaCount] = ISAS(quantize_words_scalar, quantize_words_avx2, quantize_words_avx2, quantize_words_avx2);
 const ConvertToF16Kernel kConvertToF16[kIsaCount] = ISAS(convert_to_f16_scalar, convert_to_f16_avx2, convert_to_f16_avx2, convert_to_f16_avx2);
+const MarkAboveKernel kMarkAbove[kIsaCount] = ISAS(mark_above_scalar, mark_above_avx2, mark_above_avx2, mark_above_avx2);
 // The AVX2 variant serves AVX-512 machines too: a span is converted once for four queries, and nobody has measured a wider one.
 #define ATTEND(E) ISAS(attend_span_scalar<E>, attend_span_avx2<E>, attend_span_avx2<E>, attend_span_avx2<E>)
 const AttendSpanKernel kAttendSpan[kCacheTypeCount][kIsaCount] = {ATTEND(ElementF16), ATTEND(ElementF32), ATTEND(ElementQ8_0)};
@@ -99,6 +100,7 @@ Kernels table(uint32_t isa) {
   kernels.rms_norm = rms_norm;
   kernels.layer_norm = layer_norm;
   kernels.convert_to_f16 = kConvertToF16[isa];
+  kernels.mark_above = kMarkAbove[isa];
   return kernels;
 }
 

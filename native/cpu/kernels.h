@@ -103,6 +103,8 @@ using AttendSpanKernel = void (*)(const AttendSpan&);
 using DequantizeKernel = void (*)(const uint8_t* blocks, float* weights, uint64_t count);
 // out = norm(x) * weight (+ bias, layer norm only, may be null); sums in double.
 using NormKernel = void (*)(const float* x, const float* weight, const float* bias, float epsilon, uint32_t width, float* out);
+// Bit i % 32 of words[i / 32] = scores[i] > thresholds[i], for i < count.
+using MarkAboveKernel = void (*)(const float* scores, const float* thresholds, uint32_t count, uint32_t* words);
 using ConvertToF16Kernel = void (*)(const float* values, uint16_t* halves, uint64_t count);
 
 struct Kernels {
@@ -118,6 +120,7 @@ struct Kernels {
   NormKernel rms_norm;
   NormKernel layer_norm;
   ConvertToF16Kernel convert_to_f16;
+  MarkAboveKernel mark_above;
 };
 
 // The kernels of an instruction set (POWERINFER_ISA_x; AUTO: the best here), or null if this CPU lacks it. `isa` becomes the one chosen.

@@ -55,11 +55,6 @@ uint64_t next_identity() {
   return next.fetch_add(1);
 }
 
-Codes make_codes(uint64_t rows, uint64_t width) {
-  const uint64_t steps = rows * (width / 32 + 1);
-  return {Buffer<int8_t>(steps * 32), Buffer<float>(steps), Buffer<int16_t>(steps * 2), Buffer<int16_t>(steps * 32), Buffer<float>(steps)};
-}
-
 uint64_t workspace_bytes(const Model& model) {
   const powerinfer_model_shape& s = model.shape;
   const uint64_t floats =

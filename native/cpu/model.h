@@ -59,6 +59,11 @@ struct Codes {
   Buffer<float> word_scales;    // f32[width / 32, row_count]
 };
 
+inline Codes make_codes(uint64_t rows, uint64_t width) {
+  const uint64_t steps = rows * (width / 32 + 1);
+  return {Buffer<int8_t>(steps * 32), Buffer<float>(steps), Buffer<int16_t>(steps * 2), Buffer<int16_t>(steps * 32), Buffer<float>(steps)};
+}
+
 // What one chunk of neurons of a sparse FFN found.
 struct SparseChunk {
   uint32_t candidate_count;   // neurons some row asked for

@@ -443,6 +443,62 @@ enum {
 POWERINFER_API powerinfer_status powerinfer_gemm_f32(uint32_t cpu, uint32_t form, uint32_t rows, uint32_t columns, uint32_t depth, const float* a,
                                                      uint32_t a_stride, const float* b, uint32_t b_stride, uint32_t adds, float* c, uint32_t c_stride);
 
+/*
+ * A trainer of two thin matrices that guess which neurons fire: scores = fc2 · g(fc1 · x) + bias, by AdamW on weighted cross-entropy. Everything begins at 0.
+ * Results depend on the instruction set, and not on the number of threads.
+ */
+typedef struct powerinfer_trainer_options {
+  uint32_t struct_size; /* sizeof(powerinfer_trainer_options) */
+  uint32_t hidden_width;
+  uint32_t rank;
+  uint32_t ffn_width;
+  uint32_t row_count_max; /* of a step */
+  uint32_t relu;          /* g: 1 relu, 0 nothing */
+  float beta1;            /* AdamW's, each at least 0 and below 1 */
+  float beta2;
+  float epsilon;      /* above 0 */
+  float weight_decay; /* of the matrices, 0 or more */
+} powerinfer_trainer_options;
+
+enum {
+  POWERINFER_TRAINER_FC1 = 0, /* f32[rank, hidden_width] */
+  POWERINFER_TRAINER_FC2 = 1, /* f32[ffn_width, rank] */
+  POWERINFER_TRAINER_BIAS = 2 /* f32[ffn_width] */
+};
+
+POWERINFER_API powerinfer_status powerinfer_trainer_open(uint32_t cpu, const powerinfer_trainer_options* options, uint32_t* trainer);
+/* `count` must be that of the part. What AdamW remembers of earlier steps stays. */
+POWERINFER_API powerinfer_status powerinfer_trainer_write(uint32_t trainer, uint32_t part, const float* values, uint32_t count);
+POWERINFER_API powerinfer_status powerinfer_trainer_read(uint32_t trainer, uint32_t part, float* values, uint32_t count);
+/*
+ * One step on some rows of a body of data.
+ *
+ *   hidden   f32[data_row_count, hidden_width]
+ *   codes    u8[data_row_count, ffn_width]: 0 for a neuron that was silent, else it fired
+ *   rows     u32[row_count], each < data_row_count; 1 to row_count_max of them
+ *   weights  f32[256]: how much a code counts
+ *   loss     the mean over rows and neurons, before the step
+ */
+POWERINFER_API powerinfer_status powerinfer_trainer_step(uint32_t trainer, const float* hidden, const uint8_t* codes, uint32_t data_row_count,
+                                                         const uint32_t* rows, uint32_t row_count, const float* weights, float rate, double* loss);
+/* The scores of hidden f32[row_count, hidden_width]: f32[row_count, ffn_width]. */
+POWERINFER_API powerinfer_status powerinfer_trainer_scores(uint32_t trainer, const float* hidden, uint32_t row_count, float* scores);
+POWERINFER_API powerinfer_status powerinfer_trainer_close(uint32_t trainer);
+
+/* ---- predictor kernels of the library's own ----------------------------------------------------------------------- */
+
+/*
+ * The plugin of that name that is linked into the library: a handle like that of powerinfer_plugin_load, for powerinfer_predictor_new. UNSUPPORTED if
+ * there is none. All of them take the option `isa` (POWERINFER_ISA_x; absent: the best here); settings of block B have names that end in ".B".
+ *
+ * low_rank: names neuron n where score[n] > thresholds[n], score = up · f(down · x).
+ *   options  relu (BOOLEAN): f is max(0, ·), else the identity; residual (BOOLEAN): x is `hidden` before its norm; rank.B; down_type.B, up_type.B: GGUF's numbers
+ *   arrays   down.B [rank, hidden_width], up.B [ffn_width, rank] with rank rounded up to whole blocks of its type (what lies beyond multiplies zeros),
+ *            thresholds.B f32[ffn_width]
+ *   reads    all of it once for a batch of rows
+ */
+POWERINFER_API powerinfer_status powerinfer_plugin_builtin(const char* name, uint32_t name_length, uint32_t* plugin);
+
 #ifdef __cplusplus
 }
 #endif

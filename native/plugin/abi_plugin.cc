@@ -56,6 +56,14 @@ powerinfer_status powerinfer_plugin_load(const char* path, uint32_t path_length,
   });
 }
 
+powerinfer_status powerinfer_plugin_builtin(const char* name, uint32_t name_length, uint32_t* plugin) {
+  return guarded("find the built-in plugin", [&] {
+    const std::string wanted = checked_setting_name(name, name_length);
+    uint32_t& out = required(plugin, "plugin");
+    out = plugins().add(builtin_library(wanted));
+  });
+}
+
 powerinfer_status powerinfer_plugin_read(uint32_t plugin, powerinfer_plugin_facts* facts) {
   return guarded("read the plugin", [&] {
     const std::shared_ptr<const PluginLibrary> library = plugins().get(plugin);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "../cpu/error.h"
+#include "../predictors/builtin.h"
 
 namespace powerinfer {
 namespace {
@@ -69,33 +70,11 @@ void need(bool there, const char* function) {
   if (!there) fail(POWERINFER_PLUGIN_FAILED, "its table has no %s", function);
 }
 
-}  // namespace
-
-uint32_t PluginLibrary::provides() const {
-  return (has_predictor ? POWERINFER_PLUGIN_PREDICTOR : 0) | (has_backend ? POWERINFER_PLUGIN_BACKEND : 0) |
-         (predictor.select_cpu != nullptr ? POWERINFER_PLUGIN_SELECTS_CPU : 0) |
-         (predictor.select_cuda != nullptr ? POWERINFER_PLUGIN_SELECTS_CUDA : 0);
-}
-
-void PluginLibrary::refuse(powerinfer_status status, const char* function) const {
-  const char* const words = last_error == nullptr ? nullptr : last_error();
-  // Memory that is missing is no fault of the plugin's, and the caller can ask for less.
-  const powerinfer_status reported = status == POWERINFER_OUT_OF_MEMORY ? status : POWERINFER_PLUGIN_FAILED;
-  if (words == nullptr || *words == '\0') fail(reported, "%s failed in %s: status %d, and it does not say why", name.c_str(), function, status);
-  fail(reported, "%s failed in %s: %s", name.c_str(), function, words);
-}
-
-void PluginLibrary::lacks(const char* function) const { fail(POWERINFER_UNSUPPORTED, "%s brings no %s", name.c_str(), function); }
-
-std::shared_ptr<const PluginLibrary> load_plugin(const std::string& path) {
-  const powerinfer_plugin* const entered = entry_of(path)(POWERINFER_PLUGIN_ABI_MAJOR, POWERINFER_PLUGIN_ABI_MINOR);
-  if (entered == nullptr) {
-    fail(POWERINFER_PLUGIN_FAILED, "its %s refused plugin ABI %u.%u; ask its makers for one that takes it", kEntry, POWERINFER_PLUGIN_ABI_MAJOR,
-         POWERINFER_PLUGIN_ABI_MINOR);
-  }
-  check_version(*entered);
+// What the tables say, if it can be believed.
+std::shared_ptr<const PluginLibrary> checked(const powerinfer_plugin& entered) {
+  check_version(entered);
   powerinfer_plugin table{};
-  copy_table(*entered, kPluginBytesMin, "powerinfer_plugin", table);
+  copy_table(entered, kPluginBytesMin, "powerinfer_plugin", table);
 
   auto library = std::make_shared<PluginLibrary>();
   library->name = checked_name(table.name, "name");
@@ -121,6 +100,39 @@ std::shared_ptr<const PluginLibrary> load_plugin(const std::string& path) {
     library->has_backend = true;
   }
   return library;
+}
+
+}  // namespace
+
+uint32_t PluginLibrary::provides() const {
+  return (has_predictor ? POWERINFER_PLUGIN_PREDICTOR : 0) | (has_backend ? POWERINFER_PLUGIN_BACKEND : 0) |
+         (predictor.select_cpu != nullptr ? POWERINFER_PLUGIN_SELECTS_CPU : 0) |
+         (predictor.select_cuda != nullptr ? POWERINFER_PLUGIN_SELECTS_CUDA : 0);
+}
+
+void PluginLibrary::refuse(powerinfer_status status, const char* function) const {
+  const char* const words = last_error == nullptr ? nullptr : last_error();
+  // Memory that is missing is no fault of the plugin's, and the caller can ask for less.
+  const powerinfer_status reported = status == POWERINFER_OUT_OF_MEMORY ? status : POWERINFER_PLUGIN_FAILED;
+  if (words == nullptr || *words == '\0') fail(reported, "%s failed in %s: status %d, and it does not say why", name.c_str(), function, status);
+  fail(reported, "%s failed in %s: %s", name.c_str(), function, words);
+}
+
+void PluginLibrary::lacks(const char* function) const { fail(POWERINFER_UNSUPPORTED, "%s brings no %s", name.c_str(), function); }
+
+std::shared_ptr<const PluginLibrary> load_plugin(const std::string& path) {
+  const powerinfer_plugin* const entered = entry_of(path)(POWERINFER_PLUGIN_ABI_MAJOR, POWERINFER_PLUGIN_ABI_MINOR);
+  if (entered == nullptr) {
+    fail(POWERINFER_PLUGIN_FAILED, "its %s refused plugin ABI %u.%u; ask its makers for one that takes it", kEntry, POWERINFER_PLUGIN_ABI_MAJOR,
+         POWERINFER_PLUGIN_ABI_MINOR);
+  }
+  return checked(*entered);
+}
+
+std::shared_ptr<const PluginLibrary> builtin_library(const std::string& name) {
+  const powerinfer_plugin* const plugin = builtin_plugin(name);
+  if (plugin == nullptr) fail(POWERINFER_UNSUPPORTED, "there is none of that name; there are %s", builtin_names().c_str());
+  return checked(*plugin);
 }
 
 }  // namespace powerinfer

@@ -40,5 +40,7 @@ struct PluginLibrary {
 
 // Loads the library and checks what it says about itself; see powerinfer_plugin_load.
 std::shared_ptr<const PluginLibrary> load_plugin(const std::string& path);
+// One that is linked in; see powerinfer_plugin_builtin.
+std::shared_ptr<const PluginLibrary> builtin_library(const std::string& name);
 
 }  // namespace powerinfer

@@ -76,6 +76,13 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_device_counters_read,
       (any_function)powerinfer_device_close,
       (any_function)powerinfer_gemm_f32,
+      (any_function)powerinfer_trainer_open,
+      (any_function)powerinfer_trainer_write,
+      (any_function)powerinfer_trainer_read,
+      (any_function)powerinfer_trainer_step,
+      (any_function)powerinfer_trainer_scores,
+      (any_function)powerinfer_trainer_close,
+      (any_function)powerinfer_plugin_builtin,
   };
   uint32_t count = 0;
   for (uint32_t i = 0; i < sizeof functions / sizeof functions[0]; ++i) count += functions[i] != 0;

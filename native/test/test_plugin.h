@@ -14,9 +14,23 @@ inline powerinfer_status load_plugin(const std::string& path, uint32_t* plugin) 
   return powerinfer_plugin_load(path.data(), static_cast<uint32_t>(path.size()), plugin);
 }
 
+inline powerinfer_status builtin_plugin(const std::string& name, uint32_t* plugin) {
+  return powerinfer_plugin_builtin(name.data(), static_cast<uint32_t>(name.size()), plugin);
+}
+
+struct Builtin {
+  std::string name;
+};
+
 // A predictor of the plugin `library`, not yet open; closed with this.
 class TestPredictor {
  public:
+  TestPredictor(const powerinfer_model_shape& shape, const Builtin& builtin) {
+    uint32_t plugin = 0;
+    CHECK_OK(builtin_plugin(builtin.name, &plugin));
+    CHECK_OK(powerinfer_predictor_new(plugin, &shape, &handle));
+    CHECK_OK(powerinfer_plugin_close(plugin));
+  }
   explicit TestPredictor(const powerinfer_model_shape& shape, const std::string& library = "predictor") {
     uint32_t plugin = 0;
     CHECK_OK(load_plugin(plugin_path(library), &plugin));
@@ -35,6 +49,11 @@ class TestPredictor {
   }
   powerinfer_status array(const std::string& name, const std::vector<uint32_t>& words) const {
     return powerinfer_predictor_array(handle, name.data(), static_cast<uint32_t>(name.size()), words.data(), 4.0 * static_cast<double>(words.size()));
+  }
+  template <class T>
+  powerinfer_status values(const std::string& name, const std::vector<T>& values) const {
+    return powerinfer_predictor_array(handle, name.data(), static_cast<uint32_t>(name.size()), values.data(),
+                                      static_cast<double>(values.size() * sizeof(T)));
   }
   powerinfer_status open() const { return powerinfer_predictor_open(handle); }
 

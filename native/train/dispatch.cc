@@ -6,10 +6,10 @@
 namespace powerinfer {
 namespace {
 
-const TrainKernels kScalar = {gemm_tile_scalar, kGemmRowsScalar, kGemmColumnsScalar};
+const TrainKernels kScalar = {gemm_tile_scalar, kGemmRowsScalar, kGemmColumnsScalar, cross_entropy_scalar, adamw_scalar};
 #if POWERINFER_X86
-const TrainKernels kAvx2 = {gemm_tile_avx2, kGemmRowsAvx2, kGemmColumnsAvx2};
-const TrainKernels kAvx512 = {gemm_tile_avx512, kGemmRowsAvx512, kGemmColumnsAvx512};
+const TrainKernels kAvx2 = {gemm_tile_avx2, kGemmRowsAvx2, kGemmColumnsAvx2, cross_entropy_avx2, adamw_avx2};
+const TrainKernels kAvx512 = {gemm_tile_avx512, kGemmRowsAvx512, kGemmColumnsAvx512, cross_entropy_avx512, adamw_avx512};
 #endif
 
 }  // namespace

@@ -19,16 +19,39 @@ struct GemmTile {
   bool adds;         // to what c holds, which is then the first term of the sum
 };
 
-using GemmTileKernel = void (*)(const GemmTile&);
+// One row of scores against what really fired. Code 0: the neuron was silent; any other: it fired, and weights[code] says how much that counts.
+//   loss     Σ w (log(1 + e^s) - t s),  w = weights[code], t = 1 if code > 0, else 0
+//   gradient scale · w (1 / (1 + e^-s) - t), which takes the place of s
+struct CrossEntropyRow {
+  const uint8_t* codes;  // u8[count]
+  const float* weights;  // f32[256]
+  float* scores;         // f32[count]
+  uint32_t count;
+  float scale;
+};
 
-// The largest tile of any instruction set.
-constexpr uint32_t kGemmRowsMax = 16;
-constexpr uint32_t kGemmColumnsMax = 32;
+// A step of AdamW (Loshchilov and Hutter, arXiv:1711.05101): per parameter
+//   m = β1 m + (1 - β1) g,  v = β2 v + (1 - β2) g²,  p -= rate · (m · mean_scale / (√(v · square_scale) + ε) + decay · p)
+struct AdamW {
+  float* parameters;
+  const float* gradient;
+  float* means;    // m
+  float* squares;  // v
+  uint64_t count;
+  float rate, beta1, beta2, epsilon, decay;
+  float mean_scale, square_scale;  // 1 / (1 - β^step): what the moments lack at first
+};
+
+using GemmTileKernel = void (*)(const GemmTile&);
+using CrossEntropyKernel = double (*)(const CrossEntropyRow&);
+using AdamWKernel = void (*)(const AdamW&);
 
 struct TrainKernels {
   GemmTileKernel gemm_tile;
   uint32_t gemm_rows;
   uint32_t gemm_columns;
+  CrossEntropyKernel cross_entropy;
+  AdamWKernel adamw;
 };
 
 // Those of an instruction set that this CPU has (POWERINFER_ISA_x, not AUTO).
