@@ -21,6 +21,8 @@ import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
 import { placeCommand } from "./place_command.ts"
 import { pluginCommand } from "./plugin_commands.ts"
+import { profileCommand } from "./profile_command.ts"
+import { trainCommand } from "./train_command.ts"
 import { quantizeCommand } from "./quantize_command.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
@@ -186,6 +188,8 @@ export const powerinfer = (known: KnownOptions) => {
       evaluateCommand(engine),
       compareCommand,
       placeCommand,
+      profileCommand(engine),
+      trainCommand(engine),
       pluginCommand
     ])
   )

@@ -16,6 +16,14 @@ export const compareCommand = Command.make(
       Flag.optional,
       Flag.map(Option.getOrUndefined)
     ),
+    replay: Flag.String("replay").pipe(
+      Flag.withMetavar("TRACE"),
+      Flag.withDescription(
+        "Judge the predictors from a trace (powerinfer profile --trace) without running the model, beside the results there are"
+      ),
+      Flag.optional,
+      Flag.map(Option.getOrUndefined)
+    ),
     json: jsonFlag
   },
   lazily(async () => (await import("./commands/compare.ts")).compareFile)

@@ -3,6 +3,7 @@ import type { CliError } from "effect/cli"
 import type {
   ArtifactUnreadable,
   BandwidthUnknown,
+  CorpusUnreadable,
   ConversionError,
   EngineError,
   FileUnwritable,
@@ -46,6 +47,7 @@ export type CommandError =
   | TokenizerError
   | TextTooShort
   | BandwidthUnknown
+  | CorpusUnreadable
   | ConversionError
   | ArtifactUnreadable
   | StaleArtifact
@@ -85,6 +87,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   BiasOutsideVocabulary: 2,
 
   FileNotFound: 3,
+  CorpusUnreadable: 3,
   NotAFile: 3,
   FileUnreadable: 3,
   FileUnwritable: 3,

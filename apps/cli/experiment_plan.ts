@@ -32,7 +32,7 @@ export const isOracle = ({ name }: UsedPlugin): boolean => name === oracleName
  * - fails    with what is wrong first: missing files, unknown plugins, wrong options, damaged models
  */
 export const resolveExperiment = Effect.fnUntraced(function* (file: ExperimentFile) {
-  if (file.texts.length === 0) {
+  if (file.texts.length === 0 && file.replay === undefined) {
     return yield* new InvalidUsage({ reason: `${file.path}: texts: it is missing; write texts = ["FILE"]` })
   }
   for (const path of [...file.models, ...file.texts]) if (!existsSync(path)) return yield* new FileNotFound({ path })

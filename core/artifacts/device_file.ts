@@ -26,7 +26,7 @@ const Entry = Schema.Struct({
   backend: Schema.optionalKey(Schema.NonEmptyString),
   memory_bytes: Schema.Union([NotNegative, Schema.String.check(Schema.isPattern(bytesPattern))]),
   bandwidth_bytes_per_s: Schema.optionalKey(Positive),
-  scattered_bytes_per_s: Schema.optionalKey(Positive),
+  neuron_overhead_s: Schema.optionalKey(NotNegative),
   hand_off_s: Schema.optionalKey(NotNegative),
   token_overhead_s: Schema.optionalKey(NotNegative),
   /** For people: where the figures come from. */
@@ -72,7 +72,7 @@ export const readDeviceFile = Effect.fnUntraced(function* (path: string) {
     ...(entry.backend !== undefined && { backend: entry.backend }),
     memoryBytes: typeof entry.memory_bytes === "number" ? entry.memory_bytes : parseBytes(entry.memory_bytes)!,
     ...(entry.bandwidth_bytes_per_s !== undefined && { bandwidthBytesPerSecond: entry.bandwidth_bytes_per_s }),
-    ...(entry.scattered_bytes_per_s !== undefined && { scatteredBytesPerSecond: entry.scattered_bytes_per_s }),
+    ...(entry.neuron_overhead_s !== undefined && { neuronOverheadSeconds: entry.neuron_overhead_s }),
     ...(entry.hand_off_s !== undefined && { handOffSeconds: entry.hand_off_s }),
     ...(entry.token_overhead_s !== undefined && { tokenOverheadSeconds: entry.token_overhead_s })
   }))
@@ -84,7 +84,7 @@ export const deviceEntry = (device: PlannedDevice): typeof Entry.Encoded => ({
   ...(device.backend !== undefined && { backend: device.backend }),
   memory_bytes: device.memoryBytes,
   ...(device.bandwidthBytesPerSecond !== undefined && { bandwidth_bytes_per_s: device.bandwidthBytesPerSecond }),
-  ...(device.scatteredBytesPerSecond !== undefined && { scattered_bytes_per_s: device.scatteredBytesPerSecond }),
+  ...(device.neuronOverheadSeconds !== undefined && { neuron_overhead_s: device.neuronOverheadSeconds }),
   ...(device.handOffSeconds !== undefined && { hand_off_s: device.handOffSeconds }),
   ...(device.tokenOverheadSeconds !== undefined && { token_overhead_s: device.tokenOverheadSeconds })
 })

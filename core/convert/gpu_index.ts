@@ -2,11 +2,14 @@
 //
 // A GGUF container with the magic PWRI and i32 tensors: `blk.N.gpu_idx` [ffn_width] with 1 for a neuron on the GPU, `blk.N.gpu_bucket`
 // [their count] with their ids. Source: PowerInfer, powerinfer-py/powerinfer/export_split.py.
-import type { Effect } from "effect"
+import { basename } from "node:path"
+import { Effect } from "effect"
+import { identityOf } from "../artifacts/artifact.ts"
+import { type PlanFile, writeShares } from "../artifacts/placement_plan.ts"
 import { withFile } from "../gguf/file_source.ts"
 import { parseGgufOf } from "../gguf/reader.ts"
 import type { TensorRules } from "../gguf/tensor_type.ts"
-import type { ModelShape } from "../model/model.ts"
+import type { Model, ModelShape } from "../model/model.ts"
 import type { NeuronShare, PlacementPlan } from "../placement.ts"
 import {
   attemptConversion,
@@ -71,9 +74,6 @@ export const readGpuIndex = (path: string): Effect.Effect<GpuIndex, ConversionEr
     })
   )
 
-/** Devices of the plan that `gpuIndexPlan` makes. */
-export const gpuIndexDevices = { cpu: 0, gpu: 1 } as const
-
 /**
  * Who holds what by the index: device 0 is the CPU and the home, device 1 the GPU.
  *
@@ -91,7 +91,7 @@ export const gpuIndexPlan = (
         remedy: "name the model that it was generated for"
       })
     }
-    return { home: gpuIndexDevices.cpu, shares: blocks.map((neurons) => sharesOf(neurons, ffnWidth)) }
+    return { home: 0, shares: blocks.map((neurons) => sharesOf(neurons, ffnWidth)) }
   })
 
 const sharesOf = (onGpu: Uint32Array, ffnWidth: number): ReadonlyArray<NeuronShare> => {
@@ -103,3 +103,32 @@ const sharesOf = (onGpu: Uint32Array, ffnWidth: number): ReadonlyArray<NeuronSha
   if (ffnWidth % 32 !== 0) cpu[cpu.length - 1]! &= 2 ** (ffnWidth % 32) - 1
   return [cpu, gpu]
 }
+
+/**
+ * The same as a plan file of this model, for PowerInfer's two devices: the CPU, and a GPU that is CUDA's. It gives no speeds: the index has none.
+ *
+ * - fails  as `gpuIndexPlan` does
+ */
+export const gpuIndexPlanFile = Effect.fnUntraced(function* (
+  index: GpuIndex,
+  model: Model
+): Effect.fn.Return<PlanFile, ConversionError> {
+  const { home, shares } = yield* gpuIndexPlan(index, model.shape)
+  const sizeBytes = model.gguf.files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  return {
+    model: yield* identityOf(model),
+    home,
+    devices: [
+      { name: "cpu", memoryBytes: sizeBytes },
+      // Where PowerInfer wrote no capacity it had all that it wanted.
+      { name: "gpu", backend: "cuda", memoryBytes: index.capacityBytes ?? sizeBytes }
+    ],
+    devicesPresent: false,
+    policy: { name: "gpu_index", version: "1", options: { file: basename(index.path) } },
+    contextLength: model.shape.contextLength,
+    cacheType: "f16",
+    reservedBytes: { cacheBytes: 0, predictorBytes: 0, workspaceBytes: 0 },
+    shares: writeShares(shares),
+    notes: ["From PowerInfer's generated index: neurons as PowerInfer placed them, attention on the CPU"]
+  }
+})

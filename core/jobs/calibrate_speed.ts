@@ -29,11 +29,11 @@ export interface DecodeDepth {
 
 /** The part of `DeviceFacts` that a fit tells. */
 export type FittedSpeed = Required<Pick<DeviceFacts, "bandwidthBytesPerSecond" | "tokenOverheadSeconds">> &
-  Pick<DeviceFacts, "scatteredBytesPerSecond">
+  Pick<DeviceFacts, "neuronOverheadSeconds">
 
 /**
- * Fits the speed model to a dense run: its bytes over its time, the overhead taken off. A run that reads single rows tells how fast these are read: what is
- * left of its time, over what it reads of them.
+ * Fits the speed model to a dense run: its bytes over its time, the overhead taken off. A run that reads rows of single neurons tells what these take beyond
+ * their bytes: the time that is left, over how many it reads.
  */
 export const fitSpeed = (
   model: Model,
@@ -49,15 +49,14 @@ export const fitSpeed = (
   const { blockCount, ffnWidth } = model.shape
   const alike = Array.from({ length: blockCount }, () => new Float64Array(ffnWidth).fill(sparse.activeShare))
   const work = expectedWork(model, alike, sparse.selection)
-  const streamed = work.reduce((sum, block) => sum + block.streamedBytes * ffnWidth, 0)
-  const scattered = work.reduce((sum, block) => block.scatteredBytes.reduce((part, bytes) => part + bytes, sum), 0)
-  const left =
-    sparse.secondsPerToken -
-    fitted.tokenOverheadSeconds -
-    (tokenBytes - ffnBytes + cacheBytes + streamed) / fitted.bandwidthBytesPerSecond
-  // Rows cannot come faster than whole matrices: less time than that is noise.
-  const rate = left > 0 ? Math.min(bandwidth, scattered / left) : bandwidth
-  return scattered > 0 ? { ...fitted, scatteredBytesPerSecond: rate } : fitted
+  const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0)
+  const ffnRead = work.reduce((bytes, one) => bytes + one.streamedBytes * ffnWidth + sum(one.scatteredBytes), 0)
+  const reads = work.reduce((count, one) => count + sum(one.reads), 0)
+  if (reads === 0) return fitted
+  const reading = (tokenBytes - ffnBytes + cacheBytes + ffnRead) / bandwidth
+  // Less than nothing is noise.
+  const left = Math.max(0, sparse.secondsPerToken - fitted.tokenOverheadSeconds - reading)
+  return { ...fitted, neuronOverheadSeconds: left / reads }
 }
 
 /** Share of decoding's time in stages that read nothing: norms, rope, the engine itself. 0 where a device says nothing of its stages. */

@@ -134,6 +134,16 @@ export const compare = Effect.fnUntraced(function* (
   return { records: records.sort((a, b) => order.get(a.key)! - order.get(b.key)!), refused }
 })
 
+/** The points of the grid that are among the results; nothing is run. */
+export const keptRecords = Effect.fnUntraced(function* (experiment: Experiment, results: ResultsDatabase) {
+  const groups = yield* groupsOf(experiment)
+  const keys = groups.flatMap((group) =>
+    experiment.predictors.map((predictor) => keysOf(experiment, group, predictor).key)
+  )
+  const found = yield* Effect.forEach(keys, (key) => results.find(key))
+  return found.filter((record) => record !== undefined)
+})
+
 const defaultWindowLength = 512
 
 const groupsOf = Effect.fnUntraced(function* (experiment: Experiment) {

@@ -66,7 +66,10 @@ const checkCorpus = (name: string, path: string, chunks: () => Iterable<Uint8Arr
       if (isEmpty) throw new Error("there is nothing in it")
       return { name, sha256: hash.digest("hex"), sizeBytes, documents }
     },
-    catch: (cause) => new CorpusUnreadable({ path, reason: (cause as Error).message })
+    catch: (cause) => {
+      const { code, message } = cause as NodeJS.ErrnoException
+      return new CorpusUnreadable({ path, reason: code === "ENOENT" ? "there is no such file" : message })
+    }
   })
 
 function* fileChunks(path: string): Generator<Uint8Array> {
@@ -187,7 +190,8 @@ export function* tokenWindows(
     return { tokens, progress: Math.min(1, endByte / corpus.sizeBytes) }
   }
   for (const document of corpus.documents()) {
-    let held = [...begin]
+    let held: Array<number> = []
+    let begins = true
     let documentEnd = 0
     /** What a window that begins at this token begins with besides. */
     const prefixAt = (at: number) => (bos && held[at] !== begin[0] ? begin : [])
@@ -196,9 +200,15 @@ export function* tokenWindows(
       if (!isWanted(endByte)) {
         // Nothing is tokenized for nothing: a part of a large text is quickly had.
         held = []
+        begins = false
         continue
       }
-      for (const token of pieceTokens(text, tokenizer)) held.push(token)
+      const tokens = pieceTokens(text, tokenizer)
+      if (begins && tokens.length > 0) {
+        held.push(...begin)
+        begins = false
+      }
+      for (const token of tokens) held.push(token)
       let start = 0
       for (;;) {
         const prefix = prefixAt(start)

@@ -28,7 +28,7 @@ export interface WatchedPlan {
 }
 
 /** Thresholds on the gate drop neurons that the activations alone do not tell apart. */
-export const canWatch = ({ model, selector, confirms }: OpenPlan): boolean =>
+export const canJudge = ({ model, selector, confirms }: Pick<OpenPlan, "model" | "selector" | "confirms">): boolean =>
   !(model.shape.gated && confirms && selector.thresholds?.some(({ gate }) => gate !== undefined))
 
 /**
@@ -45,23 +45,9 @@ export const watchSelection = (plan: OpenPlan): WatchedPlan => {
 
   const count = (block: number, selected: NeuronSet | undefined) => {
     if (scored === undefined) return
-    const sum = sums[block]!
-    const thresholds = plan.confirms ? plan.selector.thresholds?.[block]?.activation : undefined
+    const limits = plan.confirms ? plan.selector.thresholds?.[block]?.activation : undefined
     for (let index = 0; index < scored.logitCount; index++) {
-      const row = scored.logitRows[index]!
-      sum.neurons += ffnWidth
-      for (let neuron = 0; neuron < ffnWidth; neuron++) {
-        const magnitude = Math.abs(activations[row * ffnWidth + neuron]!)
-        const proposed = selected?.has(row, neuron) ?? true
-        const kept = proposed && (thresholds === undefined || magnitude > thresholds[neuron]!)
-        if (kept) sum.proposed++
-        if (magnitude === 0) continue
-        sum.fired++
-        sum.magnitude += magnitude
-        if (!kept) continue
-        sum.hit++
-        sum.magnitudeKept += magnitude
-      }
+      countRow(sums[block]!, { activations, ffnWidth, selected, limits }, scored.logitRows[index]!)
     }
   }
 
@@ -89,7 +75,36 @@ export const watchSelection = (plan: OpenPlan): WatchedPlan => {
   return { plan: { ...plan, home, selector, selectsNatively: plan.selectsNatively.map(() => false) }, take }
 }
 
-const emptySums = (blockCount: number): Array<SelectionSums> =>
+/** What a row is judged by. */
+export interface JudgedRows {
+  /** f32[row_count, ffn_width] */
+  readonly activations: Float32Array
+  readonly ffnWidth: number
+  /** Absent: every neuron. */
+  readonly selected: NeuronSet | undefined
+  /** f32[ffn_width]: magnitudes at or below are dropped. */
+  readonly limits: Float32Array | undefined
+}
+
+/** Adds a row to the sums of its block. */
+export const countRow = (sums: SelectionSums, rows: JudgedRows, row: number): void => {
+  const { activations, ffnWidth, selected, limits } = rows
+  sums.neurons += ffnWidth
+  for (let neuron = 0; neuron < ffnWidth; neuron++) {
+    const magnitude = Math.abs(activations[row * ffnWidth + neuron]!)
+    const kept = (selected?.has(row, neuron) ?? true) && (limits === undefined || magnitude > limits[neuron]!)
+    if (kept) sums.proposed++
+    if (magnitude === 0) continue
+    sums.fired++
+    sums.magnitude += magnitude
+    if (!kept) continue
+    sums.hit++
+    sums.magnitudeKept += magnitude
+  }
+}
+
+/** By block. */
+export const emptySums = (blockCount: number): Array<SelectionSums> =>
   Array.from({ length: blockCount }, () => ({
     neurons: 0,
     proposed: 0,

@@ -175,7 +175,8 @@ const runWindows = Effect.fnUntraced(function* (run: Run, begin: Place) {
   let lastSaved = started
   let tokenCount = 0
   let shareAtStart: number | undefined
-  let place = begin
+  // Moved on in place: the only object that is.
+  const place = { ...begin, tokenCounts: [...begin.tokenCounts] }
 
   const save = attemptWrite(checkpoint?.folder ?? "", () => {
     writer?.sync()
@@ -192,18 +193,16 @@ const runWindows = Effect.fnUntraced(function* (run: Run, begin: Place) {
       shareAtStart ??= shareOf(place, skipped === 0 ? 0 : window.progress)
       yield* runWindow(window, place)
       tokenCount += window.tokens.length
-      place = {
-        ...place,
-        window: index,
-        windowCount: place.windowCount + 1,
-        tokenCounts: place.tokenCounts.with(corpus, place.tokenCounts[corpus]! + window.tokens.length),
-        traceBytes: writer?.sizeBytes ?? 0
-      }
+      place.window = index
+      place.windowCount++
+      place.tokenCounts[corpus]! += window.tokens.length
+      place.traceBytes = writer?.sizeBytes ?? 0
       const seconds = (performance.now() - started) / 1000
       options.onProgress({ tokenCount, seconds, share: shareOf(place, window.progress), shareAtStart })
       if (performance.now() - lastSaved >= checkpointMs) yield* save
     }
-    place = { ...place, corpus: corpus + 1, window: 0 }
+    place.corpus++
+    place.window = 0
   }
   yield* save
   return place

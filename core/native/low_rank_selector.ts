@@ -26,8 +26,8 @@ export interface LowRankBlock {
 export interface LowRank {
   /** f is max(0, ·), else the identity. */
   readonly relu: boolean
-  /** What x is: the normalized input of the FFN. */
-  readonly reads: "hidden"
+  /** What x is: the normalized input of the FFN, or what that was before its norm. */
+  readonly reads: "hidden" | "residual"
   /** The FFN computes the gates of what it names, and drops those that are zero. */
   readonly confirms: boolean
   readonly blocks: ReadonlyArray<LowRankBlock>
@@ -48,14 +48,14 @@ export const wholeBlocks = (type: TensorTypeName, width: number): number => {
  */
 export const openLowRankSelector = Effect.fnUntraced(function* (
   context: PredictorContext,
-  { relu, confirms, blocks }: LowRank
+  { relu, reads, confirms, blocks }: LowRank
 ): Effect.fn.Return<NeuronSelector, NativeLibraryError | PredictorFailure, Scope.Scope> {
   const { blockCount, ffnWidth } = context.model.shape
   if (blocks.length !== blockCount) {
     const reason = `it has matrices for ${blocks.length} blocks, the model has ${blockCount}`
     return yield* new PredictorFailure({ predictor: "low_rank", reason })
   }
-  const options: Record<string, number | boolean> = { relu }
+  const options: Record<string, number | boolean> = { relu, residual: reads === "residual" }
   const arrays: Record<string, Uint8Array | Float32Array> = {}
   blocks.forEach(({ rank, down, up, thresholds }, block) => {
     options[`rank.${block}`] = rank
@@ -65,7 +65,7 @@ export const openLowRankSelector = Effect.fnUntraced(function* (
     arrays[`up.${block}`] = up.bytes
     arrays[`thresholds.${block}`] = thresholds
   })
-  const selector = yield* openNativeSelector({ builtin: "low_rank" }, context, { options, arrays })
+  const selector = yield* openNativeSelector({ builtin: "low_rank" }, context, { options, arrays, reads })
   const selectionBytes = blocks.map(
     ({ rank, down, up }) => down.bytes.length + ffnWidth * (rowBytes(up.type, wholeBlocks(up.type, rank)) + 4)
   )

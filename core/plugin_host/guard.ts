@@ -69,7 +69,7 @@ export const awaitAnswer = <A, E, R>(
 }
 
 /** The context, whose `announce` is a sign of life. */
-const hearing = <Context extends object>(context: Context, hear: () => void): Context => {
+export const hearing = <Context extends object>(context: Context, hear: () => void): Context => {
   if (!("announce" in context)) return context
   const announce = context.announce as (line: string) => void
   return {

@@ -492,7 +492,7 @@ POWERINFER_API powerinfer_status powerinfer_trainer_close(uint32_t trainer);
  * there is none. All of them take the option `isa` (POWERINFER_ISA_x; absent: the best here); settings of block B have names that end in ".B".
  *
  * low_rank: names neuron n where score[n] > thresholds[n], score = up · f(down · x).
- *   options  relu (BOOLEAN): f is max(0, ·), else the identity; rank.B; down_type.B, up_type.B: GGUF's numbers
+ *   options  relu (BOOLEAN): f is max(0, ·), else the identity; residual (BOOLEAN): x is `hidden` before its norm; rank.B; down_type.B, up_type.B: GGUF's numbers
  *   arrays   down.B [rank, hidden_width], up.B [ffn_width, rank] with rank rounded up to whole blocks of its type (what lies beyond multiplies zeros),
  *            thresholds.B f32[ffn_width]
  *   reads    all of it once for a batch of rows

@@ -5,6 +5,11 @@
 
 namespace powerinfer {
 
+const float* residual_of(const powerinfer_select& call) {
+  if (!POWERINFER_HAS(&call, residual)) fail(POWERINFER_UNSUPPORTED, "it reads the residual, which this device does not tell");
+  return call.residual;
+}
+
 BlockName::BlockName(const char* name, uint32_t block) { std::snprintf(text, sizeof text, "%s.%u", name, block); }
 
 uint32_t number_of(const powerinfer_plugin_context& context, const char* name, uint32_t most) {

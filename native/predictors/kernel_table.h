@@ -59,6 +59,9 @@ void for_each_call_row(const powerinfer_select& call, F&& body) {
   for_each_chunk(call, call.row_count, body);
 }
 
+// What `hidden` was before its norm. Fails with UNSUPPORTED where nobody knows it.
+const float* residual_of(const powerinfer_select& call);
+
 // A setting of one block: "rank.3".
 struct BlockName {
   char text[48];

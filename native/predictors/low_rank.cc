@@ -27,7 +27,8 @@ struct Layer {
 class LowRank {
  public:
   explicit LowRank(const powerinfer_plugin_context& context)
-      : kernels_(kernels_of(context)), relu_(powerinfer_option_number(&context, "relu", 0) != 0), layers_(context.shape->block_count) {
+      : kernels_(kernels_of(context)), relu_(powerinfer_option_number(&context, "relu", 0) != 0),
+        reads_residual_(powerinfer_option_number(&context, "residual", 0) != 0), layers_(context.shape->block_count) {
     const powerinfer_model_shape& s = *context.shape;
     uint64_t panel_bytes = 0;
     uint32_t width_max = 0;
@@ -59,13 +60,14 @@ class LowRank {
 
   void select(const powerinfer_select& call) {
     const Layer& layer = layers_[call.block];
+    const float* const input = reads_residual_ ? residual_of(call) : call.hidden;
     const Forms forms(kernels_, {&layer.down});
     if (forms.any()) {
       for_each_call_row(call, [&](uint32_t row) {
-        quantize(kernels_, forms, input_codes_, call.hidden + uint64_t{row} * call.hidden_width, row, call.row_count, 0, call.hidden_width);
+        quantize(kernels_, forms, input_codes_, input + uint64_t{row} * call.hidden_width, row, call.row_count, 0, call.hidden_width);
       });
     }
-    reduce(call, layer, rows_of(call.hidden, call.hidden_width, call.row_count, call.hidden_width, input_codes_));
+    reduce(call, layer, rows_of(input, call.hidden_width, call.row_count, call.hidden_width, input_codes_));
     score(call, layer, rows_of(middle_.get(), layer.up.width, call.row_count, layer.up.width, middle_codes_));
   }
 
@@ -130,6 +132,7 @@ class LowRank {
 
   const Kernels& kernels_;
   const bool relu_;
+  const bool reads_residual_;
   std::vector<Layer> layers_;
   ResidentMemory resident_;
   Codes input_codes_;

@@ -104,7 +104,7 @@ std::vector<float> rows_for(Random& random, uint64_t count) {
 std::vector<uint32_t> select(const TestPredictor& predictor, const powerinfer_model_shape& s, uint32_t cpu, uint32_t block, const std::vector<float>& hidden) {
   const uint32_t rows = static_cast<uint32_t>(hidden.size() / s.hidden_width);
   std::vector<uint32_t> active(uint64_t{rows} * ((s.ffn_width + 31) / 32));
-  CHECK_OK(powerinfer_predictor_select(predictor.handle, cpu, block, hidden.data(), rows, active.data()));
+  CHECK_OK(powerinfer_predictor_select(predictor.handle, cpu, block, hidden.data(), nullptr, rows, active.data()));
   return active;
 }
 
@@ -177,6 +177,22 @@ TEST("low_rank: a row's set depends neither on its batch nor on threads, and wit
       });
     }
   }
+}
+
+TEST("low_rank: reads the residual where it is to, and says if nobody knows it (seed 65)") {
+  Random random(65);
+  const powerinfer_model_shape s = shape_of(256, 40);
+  const std::vector<Matrices> blocks = matrices_of(s, {32}, powerinfer::F16, powerinfer::F16, random);
+  const TestPredictor of_hidden(s, Builtin{"low_rank"}), of_residual(s, Builtin{"low_rank"});
+  set_all(of_hidden, blocks, true, 0);
+  CHECK_OK(of_residual.option("residual", 1, POWERINFER_OPTION_BOOLEAN));
+  set_all(of_residual, blocks, true, 0);
+  const std::vector<float> hidden = rows_for(random, 2 * s.hidden_width), residual = rows_for(random, 2 * s.hidden_width);
+  std::vector<uint32_t> active(4);
+  CHECK_OK(powerinfer_predictor_select(of_residual.handle, 0, 1, hidden.data(), residual.data(), 2, active.data()));
+  CHECK(active == select(of_hidden, s, 0, 1, residual));
+  CHECK_STATUS(powerinfer_predictor_select(of_residual.handle, 0, 1, hidden.data(), nullptr, 2, active.data()), POWERINFER_PLUGIN_FAILED);
+  CHECK_EQUAL(last_error(), std::string("Cannot select neurons: low_rank failed in select: it reads the residual, which this device does not tell"));
 }
 
 TEST("low_rank: of rank 0, and beside NaNs, the thresholds alone decide (seed 63)") {

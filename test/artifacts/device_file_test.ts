@@ -27,11 +27,11 @@ test("parseBytes() knows decimal and binary units", () => {
 
 describe("readDeviceFile()", () => {
   test("reads sizes as numbers and as text, and leaves out what is not there", async () => {
-    const one = { name: "one", memory_bytes: 5, bandwidth_bytes_per_s: 1e9, scattered_bytes_per_s: 1e8 }
+    const one = { name: "one", memory_bytes: 5, bandwidth_bytes_per_s: 1e9, neuron_overhead_s: 1e-7 }
     const two = { name: "two", backend: "cpu", memory_bytes: "2 kB", hand_off_s: 1e-5, token_overhead_s: 1e-4 }
     const result = await read(JSON.stringify({ devices: [one, two] }))
     expect(result._tag === "Success" && result.success).toEqual([
-      { name: "one", memoryBytes: 5, bandwidthBytesPerSecond: 1e9, scatteredBytesPerSecond: 1e8 },
+      { name: "one", memoryBytes: 5, bandwidthBytesPerSecond: 1e9, neuronOverheadSeconds: 1e-7 },
       { name: "two", backend: "cpu", memoryBytes: 2000, handOffSeconds: 1e-5, tokenOverheadSeconds: 1e-4 }
     ])
     const entries = result._tag === "Success" ? result.success.map(deviceEntry) : []

@@ -2,7 +2,17 @@
 // Method: files put together as export_split.py does, i32 tensors and all, and changed one thing at a time.
 import { describe, expect, test } from "bun:test"
 import { writeFileSync } from "node:fs"
-import { checkPlan, gpuIndexPlan, readGpuIndex, readGguf } from "@powerinfer/core"
+import {
+  checkPlan,
+  gpuIndexPlan,
+  gpuIndexPlanFile,
+  openModel,
+  planFile,
+  readGguf,
+  readGpuIndex,
+  readShares
+} from "@powerinfer/core"
+import { writeTinyModel } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import { ByteBuilder } from "../../core/gguf/byte_builder.ts"
 import { inDirectory } from "../gguf/fixture.ts"
@@ -78,7 +88,7 @@ for (const magic of ["PWRI", "GGUF"] as const) {
     const index = await reading(bytes, (path) => run(readGpuIndex(path)))
     expect(index).toMatchObject({ capacityBytes: 3e9, ffnWidth: 40 })
     expect(index.blocks.map((neurons) => neurons.length)).toEqual([14, 0, 40])
-    expect([...index.blocks[0]!.slice(0, 4)]).toEqual([0, 3, 6, 9])
+    expect(index.blocks[0]!.slice(0, 4)).toEqual(Uint32Array.of(0, 3, 6, 9))
 
     const shape = { blockCount: 3, ffnWidth: 40 }
     const plan = await run(gpuIndexPlan(index, shape))
@@ -134,6 +144,33 @@ describe("readGpuIndex() refuses", () => {
     }
   })
 })
+
+test("gpuIndexPlanFile() is read back as the plan of its model, and of no other", () =>
+  inDirectory(async (path) => {
+    const shape = { ffnWidth: 40 }
+    await run(writeTinyModel(path("model.gguf"), { family: "llama", seed: 1, activation: "relu", shape }))
+    await run(writeTinyModel(path("other.gguf"), { family: "llama", seed: 2, activation: "relu", shape }))
+    const bytes = indexFile([
+      ...blockTensors(0, third),
+      ...blockTensors(
+        1,
+        every(() => true)
+      )
+    ])
+    writeFileSync(path("model.gguf.generated.gpuidx"), bytes)
+    const model = await run(openModel(path("model.gguf")))
+    const index = await run(readGpuIndex(path("model.gguf.generated.gpuidx")))
+    await run(planFile.write(path("plan.json"), await run(gpuIndexPlanFile(index, model))))
+    const read = await run(planFile.read(path("plan.json"), model))
+    expect(read.devices.map(({ backend, memoryBytes }) => [backend, memoryBytes])).toMatchObject([
+      [undefined, expect.any(Number)],
+      ["cuda", 3e9]
+    ])
+    const { shares } = await run(readShares(read, model.shape, "test"))
+    expect(shares).toEqual((await run(gpuIndexPlan(index, model.shape))).shares)
+    const other = await run(openModel(path("other.gguf")))
+    expect((await run(Effect.flip(planFile.read(path("plan.json"), other))))._tag).toBe("StaleArtifact")
+  }))
 
 test("gpuIndexPlan() refuses the index of a model of another shape", async () => {
   const bytes = indexFile([...blockTensors(0, third), ...blockTensors(1, third)])

@@ -76,18 +76,18 @@ describe("expectedWork()", () => {
 })
 
 test("blockSeconds() is the slowest device's reading, and the longest hand-off of those that are not the home", () => {
-  const work = { streamedBytes: 10, scatteredBytes: Float64Array.of(1, 2, 3, 4) }
+  const work = { streamedBytes: 10, scatteredBytes: Float64Array.of(1, 2, 3, 4), reads: Float64Array.of(1, 1, 1, 0.5) }
   const devices = [
-    { name: "home", memoryBytes: 0, bandwidthBytesPerSecond: 10, scatteredBytesPerSecond: 1, handOffSeconds: 99 },
+    { name: "home", memoryBytes: 0, bandwidthBytesPerSecond: 10, neuronOverheadSeconds: 3, handOffSeconds: 99 },
     { name: "far", memoryBytes: 0, bandwidthBytesPerSecond: 20, handOffSeconds: 7 },
     { name: "idle", memoryBytes: 0, bandwidthBytesPerSecond: 1, handOffSeconds: 50 }
   ]
   const divided = blockSeconds(Uint8Array.of(0, 1, 1, 0), work, devices, 0)
-  expect(divided).toEqual({ devices: [2 * (10 / 10) + 5, (2 * 10 + 5) / 20, 0], handOff: 7, seconds: 14 })
+  expect(divided).toEqual({ devices: [(2 * 10 + 5) / 10 + 4.5, (2 * 10 + 5) / 20, 0], handOff: 7, seconds: 14 })
   expect(blockSeconds(Uint8Array.of(0, 0, 0, 0), work, devices, 0)).toEqual({
-    devices: [14, 0, 0],
+    devices: [50 / 10 + 3 * 3.5, 0, 0],
     handOff: 0,
-    seconds: 14
+    seconds: 15.5
   })
 })
 
@@ -153,7 +153,7 @@ describe("fitSpeed()", () => {
     name: "made up",
     memoryBytes: 0,
     bandwidthBytesPerSecond: 2e9,
-    scatteredBytesPerSecond: 5e8,
+    neuronOverheadSeconds: 5e-8,
     tokenOverheadSeconds: 3e-4
   }
 
@@ -178,17 +178,17 @@ describe("fitSpeed()", () => {
   test("gives back the speeds that two runs were made with", () => {
     const fitted = fitSpeed(model, depth, measured(dense, 1), measured(exactGate, 0.2))
     expect(fitted.bandwidthBytesPerSecond / 2e9).toBeCloseTo(1, 9)
-    expect(fitted.scatteredBytesPerSecond! / 5e8).toBeCloseTo(1, 9)
+    expect(fitted.neuronOverheadSeconds! / 5e-8).toBeCloseTo(1, 6)
     expect(fitted.tokenOverheadSeconds).toBe(3e-4)
   })
 
-  test("does not take noise for rows that come faster than whole matrices", () => {
+  test("does not take noise for neurons that take less than nothing", () => {
     const sparse = measured(exactGate, 0.2)
     const fitted = fitSpeed(model, depth, measured(dense, 1), { ...sparse, secondsPerToken: 3.1e-4 })
-    expect(fitted.scatteredBytesPerSecond).toBe(fitted.bandwidthBytesPerSecond)
+    expect(fitted.neuronOverheadSeconds).toBe(0)
   })
 
-  test("says nothing of single rows without a run that reads them", () => {
-    expect(fitSpeed(model, depth, measured(dense, 1)).scatteredBytesPerSecond).toBeUndefined()
+  test("says nothing of single neurons without a run that reads them", () => {
+    expect(fitSpeed(model, depth, measured(dense, 1)).neuronOverheadSeconds).toBeUndefined()
   })
 })

@@ -1,6 +1,6 @@
 // powerinfer compare: which ways to run these models does no other beat?
 import { mkdirSync } from "node:fs"
-import { basename, join } from "node:path"
+import { basename, join, resolve } from "node:path"
 import { Effect } from "effect"
 import {
   attemptWrite,
@@ -19,24 +19,29 @@ import { comparisonPage } from "../comparison_page.ts"
 import { comparisonColumns } from "../comparison_table.ts"
 import { figuresJson, formatSmall } from "../evaluation_report.ts"
 import { type ExperimentFile, readExperimentFile } from "../experiment_file.ts"
+import { replayExperiment } from "../experiment_replay.ts"
 import { isOracle, resolveExperiment } from "../experiment_plan.ts"
 import { note, print, printJson } from "../output.ts"
 import { type Chart, colorsOf, comparisonCharts } from "../pictures/comparison_charts.ts"
 import { withProgress } from "../progress.ts"
 import { readProvenance } from "../provenance.ts"
 import { formatBytes, formatRate, formatShare } from "../quantities.ts"
+import { replayJson, replayMarkdown, replayText } from "../replay_report.ts"
 import { textTable } from "../text_table.ts"
 
 export interface CompareInput {
   readonly experiment: string
   readonly out: string | undefined
+  readonly replay: string | undefined
   readonly json: boolean
 }
 
 /** Runs what is missing and writes `report.md`, `report.html` and the charts beside the results. */
 export const compareFile = Effect.fnUntraced(function* (input: CompareInput) {
-  const file = yield* readExperimentFile(input.experiment)
+  const written = yield* readExperimentFile(input.experiment)
+  const file = input.replay === undefined ? written : { ...written, replay: resolve(input.replay) }
   const folder = input.out ?? `${basename(input.experiment).replace(/\.toml$/, "")}.results`
+  if (file.replay !== undefined) return yield* replayFile(file, file.replay, folder, input.json)
   const run = yield* withProgress(`Comparing ${basename(input.experiment)}`, (announce) =>
     runExperiment(file, folder, announce)
   )
@@ -46,6 +51,24 @@ export const compareFile = Effect.fnUntraced(function* (input: CompareInput) {
   if (input.json) return yield* printJson(comparisonJson(comparison))
   yield* print(`${comparisonText(comparison)}\n`)
   yield* note(`\n${join(folder, "report.html")}, report.md, results.sqlite`)
+}, Effect.scoped)
+
+/** Prints what the trace says, and writes `replay.md` beside the results. */
+const replayFile = Effect.fnUntraced(function* (file: ExperimentFile, trace: string, folder: string, json: boolean) {
+  const replayed = yield* withProgress(
+    `Replaying ${basename(trace)}`,
+    Effect.fnUntraced(function* (announce) {
+      const { experiment, threads } = yield* resolveExperiment(file)
+      yield* attemptWrite(folder, () => void mkdirSync(folder, { recursive: true }))
+      const results = yield* openResults(join(folder, "results.sqlite"))
+      return yield* replayExperiment({ experiment, threads, trace, results, announce })
+    })
+  )
+  const path = join(folder, "replay.md")
+  yield* writeText(path, replayMarkdown(basename(trace), replayed))
+  if (json) return yield* printJson(replayJson(trace, replayed))
+  yield* print(`${replayText(replayed)}\n`)
+  yield* note(`\n${path}`)
 }, Effect.scoped)
 
 const runExperiment = Effect.fnUntraced(function* (
@@ -98,11 +121,11 @@ const compose = (file: ExperimentFile, models: ReadonlyArray<ModelSummary>, run:
   }
 }
 
+const writeText = (path: string, text: string) =>
+  writeWholeFile(path, (descriptor) => attemptWrite(path, () => writeFully(descriptor, new TextEncoder().encode(text))))
+
 const writeReports = Effect.fnUntraced(function* (folder: string, comparison: Comparison) {
-  const write = (name: string, text: string) =>
-    writeWholeFile(join(folder, name), (descriptor) =>
-      attemptWrite(name, () => writeFully(descriptor, new TextEncoder().encode(text)))
-    )
+  const write = (name: string, text: string) => writeText(join(folder, name), text)
   const { models, labels } = comparison
   const colors = colorsOf(models)
   for (const { file, svg } of comparison.charts.flat()) yield* write(file, svg)

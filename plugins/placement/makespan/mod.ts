@@ -1,6 +1,5 @@
 /** Places neurons so that a token takes the least time: all devices of a block work at once, so the slowest counts, and a hand-off where there is one. */
 import {
-  byteSeconds,
   definePlugin,
   expectedWork,
   openProblem,
@@ -10,6 +9,7 @@ import {
   type PlacementProblem,
   placingOptions,
   type PluginUse,
+  readingSeconds,
   sharesOf,
   sparsityFacts,
   usePlugin,
@@ -72,7 +72,7 @@ const homeSeconds = ({ model, devices, reservedBytes }: PlacementContext, home: 
   const { cacheBytes, predictorBytes } = reservedBytes ?? { cacheBytes: 0, predictorBytes: 0 }
   const device = devices[home]!
   const bytes = tokenBytes - ffnBytes + cacheBytes / 2 + predictorBytes
-  return bytes * byteSeconds(device).streamed + (device.tokenOverheadSeconds ?? 0)
+  return bytes * readingSeconds(device).byte + (device.tokenOverheadSeconds ?? 0)
 }
 
 export default plugin

@@ -8,7 +8,8 @@ import { writeTinyModel } from "@powerinfer/core/testing"
 import { Effect } from "effect"
 import { expandOptions, readExperimentFile } from "../../../apps/cli/experiment_file.ts"
 import { resolveExperiment } from "../../../apps/cli/experiment_plan.ts"
-import { has } from "../../support/plans.ts"
+import { has, reference, withPlan } from "../../support/plans.ts"
+import { writeTrace } from "../../support/write_trace.ts"
 import { runCli } from "./run_cli.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "powerinfer-cli-compare-"))
@@ -67,6 +68,35 @@ describe.skipIf(!canRun)("powerinfer compare", () => {
     for (const [, picture] of markdown.matchAll(/!\[.*\]\((.*)\)/g)) {
       expect(readFileSync(inFolder(`results/${picture}`), "utf8")).toStartWith("<svg ")
     }
+  }, 60_000)
+})
+
+describe.skipIf(!canRun)("powerinfer compare --replay", () => {
+  test("judges predictors from a trace, beside the results there are", async () => {
+    const settings = `prompts = 0\ndecode_windows = 1\noracle_shares = []\nkv_type = "f32"\n`
+    const grid = `${head}${settings}${predictor}[[backend]]\nuse = "reference"\n`
+    writeFileSync(inFolder("replay.toml"), grid)
+    const traced = withPlan(inFolder("tiny.gguf"), { backends: [reference], rowCountMax: 1 }, (plan) => {
+      const tokens = Array.from({ length: 23 }, (_, position) => 3 + position * 5)
+      return Effect.runPromise(writeTrace(inFolder("trace.arrow"), plan, [{ tokens }]))
+    })
+    await traced
+    const replay = (...more: ReadonlyArray<string>) =>
+      runCli(["compare", "replay.toml", "--out", "replayed", "--replay", "trace.arrow", ...more], "", {}, folder)
+    const before = await replay()
+    expect([before.code, before.stderr]).toEqual([0, before.stderr])
+    expect(before.stdout).toContain("Rates: bytes over the bandwidth of this machine")
+
+    expect((await runCli(["compare", "replay.toml", "--out", "replayed"], "", {}, folder)).code).toBe(0)
+    const report = JSON.parse((await replay("--json")).stdout)
+    expect(report.calibrated).toBe(true)
+    const dense = report.ways.find((way: { readonly predictor: { readonly name: string } }) => {
+      return way.predictor.name === "every_neuron"
+    })
+    expect(dense).toMatchObject({ rows: 12, recall: { value: 1 }, measured: { recall: 1 } })
+    expect(dense.bytes_read_per_token / dense.measured.bytes_read_per_token).toBeCloseTo(1, 2)
+    expect(dense.predicted_tokens_per_s).toBeGreaterThan(0)
+    expect(readFileSync(inFolder("replayed/replay.md"), "utf8")).toContain("| every_neuron")
   }, 60_000)
 })
 

@@ -81,6 +81,8 @@ const zip = (files: ReadonlyArray<File>, { isLarge = false, count = files.length
 }
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
+/** Characters are bytes. */
+const latin1 = (value: string): Buffer => Buffer.from(value, "latin1")
 const unicode = (value: string): string => `X${String.fromCharCode(value.length)}\0\0\0${value}`
 
 interface Pickle {
@@ -92,7 +94,7 @@ interface Pickle {
   readonly offset?: number
 }
 
-/** The pickle of a tensor of three floats, and what it could claim instead. Characters are bytes. */
+/** The pickle of a tensor of three floats, and what it could claim instead. */
 const pickle = ({
   storage = "FloatStorage",
   count = 3,
@@ -101,10 +103,9 @@ const pickle = ({
   strides = "K\x01\x85",
   offset = 0
 }: Pickle = {}) =>
-  Buffer.from(
+  latin1(
     `\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((${unicode("storage")}ctorch\n${storage}\n${unicode(key)}${unicode("cpu")}` +
-      `K${String.fromCharCode(count)}tQK${String.fromCharCode(offset)}${shape}${strides}\x89ccollections\nOrderedDict\n)RtR.`,
-    "latin1"
+      `K${String.fromCharCode(count)}tQK${String.fromCharCode(offset)}${shape}${strides}\x89ccollections\nOrderedDict\n)RtR.`
   )
 const data = new Uint8Array(Float32Array.of(1, 2, 3).buffer)
 const archive = (program: Uint8Array, stored = data, more: ReadonlyArray<File> = []) =>
@@ -125,7 +126,7 @@ test("readTorchVector() reads archives with the numbers of large ones (zip64)", 
   expect(await reading(zip(files, { isLarge: true }))).toEqual([1, 2, 3])
 })
 
-const raw = (program: string): Buffer => archive(Buffer.from(program, "latin1"))
+const raw = (program: string): Buffer => archive(latin1(program))
 const refused: ReadonlyArray<readonly [what: string, bytes: Uint8Array, named: string]> = [
   ["a call of os.system", raw("\x80\x02cos\nsystem\n(X\x02\0\0\0lstR."), "names os.system"],
   ["a call of builtins.eval", raw("\x80\x02cbuiltins\neval\n(X\x01\0\0\x001tR."), "names builtins.eval"],
@@ -160,7 +161,7 @@ const refused: ReadonlyArray<readonly [what: string, bytes: Uint8Array, named: s
   ["a negative length", archive(pickle({ shape: "J\xff\xff\xff\xff\x85" })), "no number where a tensor needs one"],
   ["big-endian numbers", archive(pickle(), data, [{ name: "a/byteorder", bytes: text("big") }]), "big-endian"],
   ["two pickles", archive(pickle(), data, [{ name: "b/data.pkl", bytes: pickle() }]), "2 files data.pkl"],
-  ["no archive", Buffer.from("\x80\x02}q\0.", "latin1"), "no zip archive"],
+  ["no archive", latin1("\x80\x02}q\0."), "no zip archive"],
   ["compression", zip([{ name: "a/data.pkl", bytes: pickle(), method: 8 }]), "is compressed"],
   ["encryption", zip([{ name: "a/data.pkl", bytes: pickle(), flags: 1 }]), "is encrypted"],
   ["a wrong checksum", zip([{ name: "a/data.pkl", bytes: pickle(), crc: 7 }]), "another checksum"],
