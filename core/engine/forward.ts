@@ -2,6 +2,7 @@
 import type { FfnPartial } from "../backend.ts"
 import type { Batch, HiddenRows } from "../batch.ts"
 import { NeuronSet } from "../neuron_set.ts"
+import { selectorOfBlock } from "../predictor.ts"
 import type { ActiveNeurons, DeviceNeurons } from "./divide.ts"
 import type { OpenPlan } from "./open_plan.ts"
 
@@ -28,7 +29,7 @@ export const openForward = (plan: OpenPlan, onHidden?: OnHidden): Forward => {
       const hidden = home.attend(batch, block)
       onHidden?.(block, hidden, batch)
       let active: ActiveNeurons = "every"
-      if (selector.proposes === "some" && !dense) {
+      if (selectorOfBlock(selector, block).proposes === "some" && !dense) {
         plan.selections.bytes += selector.selectionBytes?.[block] ?? 0
         if (plan.selectsNatively[block]) active = "selected"
         else {
@@ -49,7 +50,7 @@ export const openForward = (plan: OpenPlan, onHidden?: OnHidden): Forward => {
         }
         partials.push(
           part === "selected"
-            ? devices[device]!.startSelectedFfn!(block, hidden, selector.native!, confirms)
+            ? devices[device]!.startSelectedFfn!(block, hidden, selectorOfBlock(selector, block).native!, confirms)
             : devices[device]!.startFfn(block, hidden, part === "every" ? undefined : part, confirms)
         )
       }

@@ -3,7 +3,7 @@ import type { EvaluationFigures } from "../artifacts/evaluation.ts"
 import type { Batch } from "../batch.ts"
 import type { OpenPlan } from "../engine/open_plan.ts"
 import type { NeuronSet } from "../neuron_set.ts"
-import { withSelect } from "../predictor.ts"
+import { selectorOfBlock, withSelect } from "../predictor.ts"
 import { bootstrap } from "./bootstrap.ts"
 
 /** Sums over the scored rows of one block. */
@@ -40,7 +40,6 @@ export const canJudge = ({ model, selector, confirms }: Pick<OpenPlan, "model" |
 export const watchSelection = (plan: OpenPlan): WatchedPlan => {
   const { blockCount, ffnWidth } = plan.model.shape
   const activations = new Float32Array(new ArrayBuffer(plan.rowCountMax * ffnWidth * 4))
-  const proposesEvery = plan.selector.proposes === "every"
   let sums = emptySums(blockCount)
   let scored: Batch | undefined
 
@@ -59,7 +58,7 @@ export const watchSelection = (plan: OpenPlan): WatchedPlan => {
       scored = batch.logitCount > 0 ? batch : undefined
       if (scored !== undefined) {
         plan.home.activations(block, hidden, activations)
-        if (proposesEvery) count(block, undefined)
+        if (selectorOfBlock(plan.selector, block).proposes === "every") count(block, undefined)
       }
       return hidden
     }

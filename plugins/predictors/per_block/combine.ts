@@ -1,5 +1,5 @@
 // How do the predictors of several blocks become one?
-import type { FfnThresholds, NeuronSelector } from "@powerinfer/core"
+import { type FfnThresholds, type NeuronSelector, selectorOfBlock } from "@powerinfer/core"
 
 /** Drops zeros only. */
 const zerosOnly: FfnThresholds = {}
@@ -17,16 +17,14 @@ export const combineBlocks = (selectors: ReadonlyArray<NeuronSelector>): NeuronS
       : undefined
   const selectionBytes = ofBlock((selector) => selector.selectionBytes, 0)
   const thresholds = ofBlock((selector) => selector.thresholds, zerosOnly)
-  const [first] = selectors
-  // Everywhere the same: its native side can be asked in every block.
-  const native = selectors.every((selector) => selector === first) ? first?.native : undefined
+  const proposes = selectors.every((selector) => selector.proposes === "every") ? "every" : "some"
   return {
-    proposes: selectors.every(({ proposes }) => proposes === "every") ? "every" : "some",
+    proposes,
     confirms: selectors.some(({ confirms }) => confirms),
     exact: selectors.every(({ exact }) => exact),
     ...(selectionBytes && { selectionBytes }),
     ...(thresholds && { thresholds }),
-    ...(native && { native }),
+    ...(proposes === "some" && { blocks: selectors.map(selectorOfBlock) }),
     select: (block, hidden, active, batch) => {
       const selector = selectors[block]!
       if (selector.proposes === "every") active.fill()

@@ -9,12 +9,11 @@ import {
   writePredictorWeights
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
-import { allocations, fitThresholds, methods } from "./fit_thresholds.ts"
+import { fitThresholds, methods } from "./fit_thresholds.ts"
 
 const predictor = "threshold"
-const defaultMethod = "cats"
+const defaultMethod = "wina"
 const defaultSparsity = 0.5
-const defaultAllocation = "uniform"
 
 const Options = Schema.Struct({
   file: Schema.optionalKey(Schema.String.annotate({ description: "Its thresholds, as powerinfer train wrote them" })),
@@ -25,12 +24,7 @@ const Options = Schema.Struct({
   ),
   sparsity: Schema.optionalKey(
     Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThan(1)).annotate({
-      description: `For training: share of the neurons that is dropped, the mean over blocks; default ${defaultSparsity}`
-    })
-  ),
-  allocation: Schema.optionalKey(
-    Schema.Literals(allocations).annotate({
-      description: `For training. uniform: every block drops that share; greedy: blocks that lose less drop more; default ${defaultAllocation}`
+      description: `For training: share of every block's neurons that is dropped; default ${defaultSparsity}`
     })
   )
 })
@@ -80,15 +74,14 @@ const plugin = definePlugin({
   }),
 
   train: Effect.fnUntraced(function* (options, context) {
-    const { method = defaultMethod, sparsity = defaultSparsity, allocation = defaultAllocation } = options
-    const blocks = fitThresholds(method, sparsity, allocation, context)
+    const { method = defaultMethod, sparsity = defaultSparsity } = options
+    const blocks = fitThresholds(method, sparsity, context)
     yield* writePredictorWeights(
       { predictor, path: context.out, model: context.model },
       {
         metadata: [
           ["powerinfer.threshold.method", "string", method],
-          ["powerinfer.threshold.allocation", "string", allocation],
-          ["powerinfer.threshold.sparsity", "f32[]", Float32Array.from(blocks, (block) => block.sparsity)]
+          ["powerinfer.threshold.sparsity", "f32", sparsity]
         ],
         tensors: blocks.map(({ kind, thresholds }, block) => ({
           name: names[kind](block),

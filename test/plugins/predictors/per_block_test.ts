@@ -104,8 +104,13 @@ test("per_block says of itself what is true of all its parts", async () => {
   expect(mixed).toMatchObject({ proposes: "some", confirms: true, exact: false })
   expect(mixed.selectionBytes).toEqual([1, 0, 30])
   expect(mixed.thresholds).toEqual([{}, {}, { gate }])
-  expect(mixed.native).toBeUndefined()
-  expect((await open({ blocks: "a" }, { a })).selector).toMatchObject({ exact: true, native: { predictor: 7 } })
+  expect(mixed.blocks).toMatchObject([
+    { proposes: "some", native: { predictor: 7 } },
+    { proposes: "every" },
+    { proposes: "some" }
+  ])
+  expect(mixed.blocks![2]!.native).toBeUndefined()
+  expect((await open({ blocks: "a" }, { a })).selector).toMatchObject({ exact: true, confirms: false })
   expect((await open({ blocks: "every" }, { every })).selector).toMatchObject({ proposes: "every", exact: true })
 })
 

@@ -15,7 +15,6 @@ import { Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { allocateGreedily } from "../../../plugins/predictors/threshold/fit_thresholds.ts"
 import { openFfnTruth } from "../../../core/testing/ffn_truth.ts"
 
 const silu = openTinyModel({ family: "llama", seed: 1, activation: "silu", shape: { ffnWidth: 75 } })
@@ -142,17 +141,3 @@ for (const [method, openModel] of [
       expect(shareBelow(rows(1).activations.map(Math.abs), activation!)).toBeCloseTo(0.3, 2)
     }))
 }
-
-test("threshold lets blocks differ with greedy, and keeps the mean", () =>
-  trained({ method: "cats", sparsity: 0.5, allocation: "greedy" }, silu, ({ model, of, rows }) => {
-    const shares = [0, 1].map((block) => shareBelow(gates(model, block, rows(block).hidden), of(block).gate!))
-    expect((shares[0]! + shares[1]!) / 2).toBeCloseTo(0.5, 2)
-  }))
-
-test("allocateGreedily() takes from whom then has lost least, until nobody has any left", () => {
-  const linear = Float64Array.from({ length: 20 }, (_, step) => step / 20)
-  const cheap = linear.map((loss) => loss / 10)
-  expect(allocateGreedily([linear, cheap], 0.5)).toEqual([0.05, 0.95])
-  expect(allocateGreedily([linear, linear], 0.5)).toEqual([0.5, 0.5])
-  expect(allocateGreedily([linear, cheap], 0.975)).toEqual([0.95, 0.95])
-})
