@@ -47,6 +47,8 @@ template void matmul_codes_avx2<BlockQ8_0>(const Matmul&);
 template void matmul_codes_avx2<BlockQ4_0>(const Matmul&);
 template void matmul_codes_avx2<BlockQ4_K>(const Matmul&);
 template void matmul_codes_avx2<BlockQ6_K>(const Matmul&);
+template void matmul_codes_avx2<BlockG2>(const Matmul&);
+template void matmul_codes_avx2<BlockG3>(const Matmul&);
 
 }  // namespace powerinfer
 #endif

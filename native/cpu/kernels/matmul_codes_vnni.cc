@@ -38,6 +38,8 @@ template void matmul_codes_vnni<BlockQ8_0>(const Matmul&);
 template void matmul_codes_vnni<BlockQ4_0>(const Matmul&);
 template void matmul_codes_vnni<BlockQ4_K>(const Matmul&);
 template void matmul_codes_vnni<BlockQ6_K>(const Matmul&);
+template void matmul_codes_vnni<BlockG2>(const Matmul&);
+template void matmul_codes_vnni<BlockG3>(const Matmul&);
 
 }  // namespace powerinfer
 #endif
