@@ -21,8 +21,8 @@ export interface DeviceFacts {
   readonly memoryBytes: number
   /** Of matrices that are read whole, by all of its threads. */
   readonly bandwidthBytesPerSecond?: number
-  /** Of rows of single neurons; absent: as fast as whole matrices. */
-  readonly scatteredBytesPerSecond?: number
+  /** What it takes beyond the bytes to read the rows of one neuron alone, not with its block's. Absent: nothing. */
+  readonly neuronOverheadSeconds?: number
   /** What a block takes longer where this device, which is not the home, holds neurons of it: hidden vector there, partial sum back. Absent: nothing. */
   readonly handOffSeconds?: number
   /** What a token takes beyond reading where this device is the home: norms, small kernels, the engine. Absent: nothing. */

@@ -57,21 +57,41 @@ export interface NeuronSelector {
   readonly native?: NativeSelector
   /** Bytes of its own weights that one `select` reads, by block; absent: none worth counting. */
   readonly selectionBytes?: ReadonlyArray<number>
+  /**
+   * By block, where blocks differ: what `proposes` and `native` are there, `proposes` of the whole being "some". The engine does not call `select` where
+   * every neuron is a candidate; who does gets every neuron.
+   */
+  readonly blocks?: ReadonlyArray<BlockSelector>
   /** By block: from which magnitudes on an activation counts, where the FFN confirms. Absent: a neuron is dropped if its activation is zero. */
   readonly thresholds?: ReadonlyArray<FfnThresholds>
 }
 
+/** How one block's neurons are named. */
+export type BlockSelector = Pick<NeuronSelector, "proposes" | "native">
+
+/** How this block's are. */
+export const selectorOfBlock = (selector: NeuronSelector, block: number): BlockSelector =>
+  selector.blocks?.[block] ?? selector
+
 /** The same selector with another `select`; its native side goes, because it would not be asked. */
 export const withSelect = (
-  { proposes, confirms, exact, selectionBytes, thresholds }: NeuronSelector,
+  { proposes, confirms, exact, selectionBytes, blocks, thresholds }: NeuronSelector,
   select: NeuronSelector["select"]
 ): NeuronSelector => ({
   proposes,
   confirms,
   exact,
   ...(selectionBytes && { selectionBytes }),
+  ...(blocks && { blocks: blocks.map(({ proposes: inBlock }) => ({ proposes: inBlock })) }),
   ...(thresholds && { thresholds }),
   select
+})
+
+/** The same selector with a `select` that does no more than call its own: native devices go on without it. */
+export const withWrappedSelect = (selector: NeuronSelector, select: NeuronSelector["select"]): NeuronSelector => ({
+  ...withSelect(selector, select),
+  ...(selector.native && { native: selector.native }),
+  ...(selector.blocks && { blocks: selector.blocks })
 })
 
 /**

@@ -5,7 +5,7 @@ import type { PluginKind } from "powerinfer"
 export const flagKinds = ["predictor", "placement", "backend"] as const satisfies ReadonlyArray<PluginKind>
 
 /** Commands that open an engine, and so have its flags. */
-const engineCommands = new Set(["generate", "chat", "logits", "bench", "evaluate"])
+const engineCommands = new Set(["generate", "chat", "logits", "bench", "evaluate", "profile", "train"])
 
 /** `--predictor.share`, as it was written. */
 export interface OptionFlag {
@@ -33,7 +33,9 @@ export const scanArguments = (args: ReadonlyArray<string>): ScannedArguments | u
   // Before the command there may be flags that all have, and one of them takes a value: --log-level debug.
   const command = read.find((arg, index) => !arg.startsWith("-") && read[index - 1] !== "--log-level")
   if (command === undefined || !engineCommands.has(command)) return undefined
+  const trained = command === "train" ? firstArgument(read.slice(read.indexOf(command) + 1)) : undefined
   const plugins = { predictor: new Array<string>(), placement: new Array<string>(), backend: new Array<string>() }
+  if (trained !== undefined) plugins.predictor.push(trained)
   const optionFlags: Array<OptionFlag> = []
   let config: string | undefined
   for (const [index, arg] of read.entries()) {
@@ -53,3 +55,14 @@ export const scanArguments = (args: ReadonlyArray<string>): ScannedArguments | u
   }
   return { plugins, optionFlags, config, help: read.includes("--help") || read.includes("-h") }
 }
+
+/** Flags of `train` that take no value. */
+const valueless = /^--(json|no-.*|bos|repack|check-plugins|help)$/
+
+/** The first that is neither a flag nor the value of one. */
+const firstArgument = (args: ReadonlyArray<string>): string | undefined =>
+  args.find((arg, index) => {
+    const before = args[index - 1]
+    const isValue = before?.startsWith("--") === true && !before.includes("=") && !valueless.test(before)
+    return !arg.startsWith("-") && !isValue
+  })

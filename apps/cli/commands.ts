@@ -3,6 +3,7 @@
 // Flags are declared here; the module that does the work is imported when its command runs, so that none waits for the others.
 import { Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
+import { compareCommand } from "./compare_command.ts"
 import { convertCommand } from "./convert_command.ts"
 import { evaluateCommand } from "./evaluate_command.ts"
 import { exitCodeTable } from "./exit_code.ts"
@@ -18,7 +19,10 @@ import {
 } from "./flags.ts"
 import type { KnownOptions } from "./known_options.ts"
 import { lazily } from "./lazily.ts"
+import { placeCommand } from "./place_command.ts"
 import { pluginCommand } from "./plugin_commands.ts"
+import { profileCommand } from "./profile_command.ts"
+import { trainCommand } from "./train_command.ts"
 import { quantizeCommand } from "./quantize_command.ts"
 
 const positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 20 }))
@@ -182,6 +186,10 @@ export const powerinfer = (known: KnownOptions) => {
       convertCommand,
       quantizeCommand,
       evaluateCommand(engine),
+      compareCommand,
+      placeCommand,
+      profileCommand(engine),
+      trainCommand(engine),
       pluginCommand
     ])
   )

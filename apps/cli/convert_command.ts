@@ -1,22 +1,28 @@
 // powerinfer convert: its flags.
 import { Argument, Command, Flag } from "effect/cli"
-import { writableTypes } from "./flag_values.ts"
+import { count, writableTypes } from "./flag_values.ts"
 import { jsonFlag, optional } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 
 export const convertCommand = Command.make(
   "convert",
   {
-    input: Argument.String("IN").pipe(Argument.withDescription("A model file")),
-    to: Flag.Literals("to", ["gguf", "powerinfer"]).pipe(
+    input: Argument.String("IN").pipe(
+      Argument.withDescription(
+        "A model file, a directory of Hugging Face's (config.json and safetensors), or what lies beside a model of PowerInfer's: the folder of activation statistics, MODEL.generated.gpuidx"
+      )
+    ),
+    to: Flag.Literals("to", ["gguf", "powerinfer", "profile", "plan"]).pipe(
       Flag.withDescription(
-        "gguf: the usual layout; powerinfer: that of *.powerinfer.gguf, down by neuron and predictors beside the model"
+        "gguf: the usual layout; powerinfer: that of *.powerinfer.gguf, down by neuron and predictors beside the model; profile: activation statistics as powerinfer profile writes them; plan: a generated index as powerinfer place writes it"
       )
     ),
     out: Flag.String("out").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Where the result goes")),
     type: optional(
       Flag.Literals("type", writableTypes).pipe(
-        Flag.withDescription("Into which type a quantized down is encoded anew; absent: such a model is refused")
+        Flag.withDescription(
+          "Of a checkpoint: of its matrices, F16, F32 or BF16, absent: F16; else into which type a quantized down is encoded anew, absent: such a model is refused"
+        )
       )
     ),
     predictor: optional(
@@ -25,12 +31,28 @@ export const convertCommand = Command.make(
         Flag.withDescription("With --to powerinfer: a GGUF file with blk.N.fc1.weight and blk.N.fc2.weight")
       )
     ),
+    model: optional(
+      Flag.String("model").pipe(
+        Flag.withMetavar("FILE"),
+        Flag.withDescription("The model that statistics or an index are of; absent: the one that lies beside them")
+      )
+    ),
+    tokens: optional(
+      Flag.Int("tokens").pipe(
+        Flag.withSchema(count(1)),
+        Flag.withDescription("Tokens that the statistics were counted over; absent: the largest count")
+      )
+    ),
     json: jsonFlag
   },
   lazily(async () => (await import("./commands/convert.ts")).convert)
 ).pipe(
-  Command.withDescription("Make a model of one format into one of another"),
+  Command.withDescription("Make a model of one format into one of another, or of PowerInfer's files ours"),
   Command.withExamples([
+    {
+      command: "powerinfer convert Llama-2-7b-hf --to gguf --out llama-2-7b.gguf",
+      description: "A checkpoint of Hugging Face's"
+    },
     {
       command: "powerinfer convert model.gguf --to powerinfer --predictor fc.gguf --out model.powerinfer.gguf",
       description: "A file that PowerInfer reads"

@@ -3,9 +3,11 @@ import type { CliError } from "effect/cli"
 import type {
   ArtifactUnreadable,
   BandwidthUnknown,
+  CorpusUnreadable,
   ConversionError,
   EngineError,
   FileUnwritable,
+  ResultsUnusable,
   StaleArtifact,
   TextTooShort,
   TokenizerError,
@@ -45,9 +47,11 @@ export type CommandError =
   | TokenizerError
   | TextTooShort
   | BandwidthUnknown
+  | CorpusUnreadable
   | ConversionError
   | ArtifactUnreadable
   | StaleArtifact
+  | ResultsUnusable
   | TokenOutsideVocabulary
   | FileUnwritable
   | InvalidUsage
@@ -83,6 +87,7 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   BiasOutsideVocabulary: 2,
 
   FileNotFound: 3,
+  CorpusUnreadable: 3,
   NotAFile: 3,
   FileUnreadable: 3,
   FileUnwritable: 3,
@@ -134,7 +139,8 @@ const codes: { readonly [Tag in CommandError["_tag"]]: ExitCode } = {
   NativeLibraryError: 9,
 
   ArtifactUnreadable: 10,
-  StaleArtifact: 10
+  StaleArtifact: 10,
+  ResultsUnusable: 10
 }
 
 /** The code of an error; 1 for anything that is none of ours. */

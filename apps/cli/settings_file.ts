@@ -1,12 +1,11 @@
 // What does a settings file say, and is it right? TOML whose keys are those of the flags.
-import { readFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
-import { Effect, Schema, SchemaIssue } from "effect"
-import { type CacheType, FileNotFound, FileUnreadable, optionFields } from "powerinfer"
+import { Effect, Schema } from "effect"
+import { type CacheType, optionFields } from "powerinfer"
 import { batchRows, cacheTypes, contextTokens } from "./flag_values.ts"
-import { InvalidUsage } from "./invalid_usage.ts"
 import { plainValue } from "./option_text.ts"
 import { listKeys } from "./plugin_fields.ts"
+import { decodeToml, readToml, valueAt } from "./toml_file.ts"
 
 const PluginSection = Schema.Struct({
   use: Schema.NonEmptyString,
@@ -47,14 +46,8 @@ export interface SettingsFile {
 
 /** Reads and checks a settings file. Fails with `FileNotFound`, `FileUnreadable`, or `InvalidUsage` that names file, place and what to write. */
 export const readSettingsFile = Effect.fnUntraced(function* (path: string) {
-  const text = yield* Effect.tryPromise({
-    try: () => readFile(path, "utf8"),
-    catch: (cause) => {
-      const { code, message } = cause as NodeJS.ErrnoException
-      return code === "ENOENT" ? new FileNotFound({ path }) : new FileUnreadable({ path, reason: message })
-    }
-  })
-  const settings = yield* decodeSettings(path, yield* parseToml(path, text))
+  const parsed = yield* readToml(path)
+  const settings = yield* decodeToml(path, Settings, parsed, (message, keys) => problem(message, keys, parsed))
   const section = (place: string, { use, options = {} }: typeof PluginSection.Type): PluginSection => ({
     // A path in a file is meant from where the file lies.
     use: /^\.{1,2}[\\/]/.test(use) ? resolve(dirname(path), use) : use,
@@ -76,33 +69,6 @@ export const readSettingsFile = Effect.fnUntraced(function* (path: string) {
   return found
 })
 
-const parseToml = Effect.fnUntraced(function* (path: string, text: string) {
-  const { parse, TomlError } = yield* Effect.promise(() => import("smol-toml"))
-  return yield* Effect.try({
-    try: () => parse(text),
-    catch: (cause) => {
-      if (!(cause instanceof TomlError)) throw cause
-      const reason = cause.message.split("\n")[0]!.replace(/^Invalid TOML document: /, "")
-      return new InvalidUsage({ reason: `${path}:${cause.line}:${cause.column}: ${reason}; write TOML: key = value` })
-    }
-  })
-})
-
-const decodeSettings = (path: string, parsed: unknown) =>
-  Schema.decodeUnknownEffect(Settings)(parsed, { onExcessProperty: "error" }).pipe(
-    Effect.mapError(({ issue }) => {
-      const [first] = SchemaIssue.makeFormatterStandardSchemaV1()(issue).issues
-      const keys = (first?.path ?? []).map((part) => (typeof part === "object" ? part.key : part))
-      const place = keys.reduce<string>(
-        (before, key) => (typeof key === "number" ? `${before}[${key}]` : `${before}${before && "."}${String(key)}`),
-        ""
-      )
-      return new InvalidUsage({
-        reason: `${path}: ${place}: ${problem(first?.message ?? "it is wrong", keys, parsed)}`
-      })
-    })
-  )
-
 /** What is wrong at a place, and what to write there. */
 const problem = (message: string, keys: ReadonlyArray<PropertyKey>, parsed: unknown): string => {
   if (message === "Missing key") return 'it is missing; write use = "NAME", a path or a package'
@@ -112,8 +78,7 @@ const problem = (message: string, keys: ReadonlyArray<PropertyKey>, parsed: unkn
     return `it is a section; write ${title} and below it use = "NAME"`
   }
   if (message !== "Expected no excess property") {
-    const value = keys.reduce((at: unknown, key) => (at as Readonly<Record<PropertyKey, unknown>>)[key], parsed)
-    return `${message}, got ${JSON.stringify(plainValue(value))}`
+    return `${message}, got ${JSON.stringify(plainValue(valueAt(parsed, keys)))}`
   }
   return `there is no such key; write ${listKeys(optionFields(keys.length > 1 ? PluginSection : Settings))}`
 }

@@ -22,7 +22,7 @@ export class InputFailed extends Schema.TaggedError<InputFailed>()("InputFailed"
 /** The argument as text, or all of standard input if it is `-`. */
 export const readText = (argument: string, name: string): Effect.Effect<string, InvalidText | InputFailed> =>
   argument === "-"
-    ? Effect.flatMap(readStandardInput, (bytes) => decodeText(bytes, "the standard input"))
+    ? Effect.flatMap(readBytes, (bytes) => decodeText(bytes, "the standard input"))
     : checkArgument(argument, `the argument ${name}`)
 
 /** Strict: nothing is replaced, and a byte order mark is kept as the character that it is. */
@@ -34,7 +34,8 @@ export const decodeText = (bytes: Uint8Array, source: string): Effect.Effect<str
       : Effect.fail(new InvalidText({ source, offset }))
   })
 
-const readStandardInput: Effect.Effect<Uint8Array, InputFailed> = Effect.tryPromise({
+/** All of the standard input. */
+export const readBytes: Effect.Effect<Uint8Array, InputFailed> = Effect.tryPromise({
   try: async () => {
     const chunks: Array<Uint8Array> = []
     for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)

@@ -7,11 +7,13 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Content = Schema.Struct({
   /** Rows that were run: one a token. */
   tokenCount: Count,
+  /** A neuron fires if |activation| is above this share of the root mean square of its row; absent: if it is not zero. */
+  threshold: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThan(0))),
   /** In the order they were run; `sha256` is of their bytes. */
   corpora: Schema.Array(Schema.Struct({ name: Schema.String, sha256: Schema.String, tokenCount: Count })),
   blocks: Schema.Array(
     Schema.Struct({
-      /** [ffn_width]: tokens for which the activation was not zero. */
+      /** [ffn_width]: tokens for which the neuron fired. */
       firingCounts: Schema.Array(Count),
       /** [ffn_width]: mean |activation| over the tokens for which it fired; 0 where it never did. */
       meanMagnitudes: Schema.Array(Schema.Finite),

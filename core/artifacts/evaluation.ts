@@ -9,11 +9,13 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Spread = Schema.Struct({ median: Schema.Finite, min: Schema.Finite, max: Schema.Finite })
 
 /** A plugin as it was used. Values of options as JSON can hold them. */
-const UsedPlugin = Schema.Struct({
+export const UsedPlugin = Schema.Struct({
   name: Schema.String,
   version: Schema.String,
   options: Schema.Record(Schema.String, Schema.Unknown)
 })
+
+export type UsedPlugin = typeof UsedPlugin.Type
 
 /** Of decoding the text's own tokens one at a time. */
 const DecodeFigures = Schema.Struct({

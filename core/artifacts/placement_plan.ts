@@ -15,7 +15,7 @@ const PlannedDevice = Schema.Struct({
   backend: Schema.optionalKey(Schema.String),
   memoryBytes: Bytes,
   bandwidthBytesPerSecond: Schema.optionalKey(Bytes),
-  scatteredBytesPerSecond: Schema.optionalKey(Bytes),
+  neuronOverheadSeconds: Schema.optionalKey(Bytes),
   handOffSeconds: Schema.optionalKey(Bytes),
   tokenOverheadSeconds: Schema.optionalKey(Bytes)
 })

@@ -2,6 +2,7 @@
 //
 // Record batch i holds consecutive rows of block i mod block_count: a run writes what each block sees as it goes along, and a reader that wants one
 // block reads its batches alone. Layout: docs/file_formats.md.
+import { createHash } from "node:crypto"
 import { closeSync, fsyncSync, ftruncateSync, openSync, fstatSync } from "node:fs"
 import type { Field, Schema as ArrowSchema } from "apache-arrow"
 import { Effect, Result, Schema } from "effect"
@@ -55,6 +56,8 @@ export interface TraceRows extends TrainingRows {
 export interface Trace extends TraceSubject {
   /** Of every block: tokens that were run. */
   readonly rowCount: number
+  /** Tells traces apart: SHA-256 of the size, and of 64 samples of 4 KiB spread over the file. */
+  readonly sha256: string
   /**
    * The rows of a block in the order they were run; a new pass with each call, and several may go on at once. What neurons that did not fire had
    * for an activation is not kept: it is 0 here.
@@ -197,7 +200,8 @@ export const openTrace = Effect.fnUntraced(function* (path: string, model: Model
   yield* checkShape(path, about, model.shape)
   yield* attempt(path, () => checkBatches(file, about))
   const read = (offset: number, into: Uint8Array) => readInto(descriptor, offset, into)
-  return traceOf(path, about, file, read)
+  const sha256 = yield* attempt(path, () => sampleHash(fstatSync(descriptor).size, read))
+  return traceOf(path, about, { ...file, sha256 }, read)
 })
 
 const readAbout = Effect.fnUntraced(function* (path: string, { schema }: ArrowFile) {
@@ -252,7 +256,7 @@ const checkBatches = ({ batches }: ArrowFile, { blockCount, hiddenWidth, ffnWidt
 const traceOf = (
   path: string,
   about: typeof About.Type,
-  { batches }: ArrowFile,
+  { batches, sha256 }: ArrowFile & { readonly sha256: string },
   read: (offset: number, into: Uint8Array) => void
 ): Trace => {
   const { format: _format, version: _version, ...subject } = about
@@ -315,12 +319,27 @@ const traceOf = (
   return {
     ...subject,
     rowCount,
+    sha256,
     rows: (block) => {
       if (!(block >= 0 && block < blockCount))
         throw new RangeError(`Cannot read block ${block}: there are ${blockCount}`)
       return { [Symbol.iterator]: () => rows(block) }
     }
   }
+}
+
+const sampleCount = 64
+const sampleBytes = 4096
+
+const sampleHash = (sizeBytes: number, read: (offset: number, into: Uint8Array) => void): string => {
+  const hash = createHash("sha256").update(String(sizeBytes))
+  const step = Math.max(0, sizeBytes - sampleBytes) / (sampleCount - 1)
+  for (let sample = 0; sample < sampleCount; sample++) {
+    const bytes = new Uint8Array(Math.min(sampleBytes, sizeBytes))
+    read(Math.floor(sample * step), bytes)
+    hash.update(bytes)
+  }
+  return hash.digest("hex")
 }
 
 /** Calls `see` with every neuron of a row and a number that counts on from `from`; returns the next number. */

@@ -1,15 +1,15 @@
 // How does a model become a file that PowerInfer reads, and the other way around?
 import { Effect } from "effect"
-import { readGguf } from "../gguf/open.ts"
 import type { GgufError } from "../gguf/gguf_error.ts"
 import type { QuantizableTypeName } from "../gguf/quantize.ts"
 import type { Gguf, TensorInfo } from "../gguf/reader.ts"
 import type { MetadataRow, TensorToWrite } from "../gguf/writer.ts"
 import type { ModelError } from "../model/model_error.ts"
 import { type Model, modelActivation } from "../model/model.ts"
-import { describeModel, describeStoredPredictors } from "../model/open_model.ts"
+import { describeModel } from "../model/open_model.ts"
 import { ConversionImpossible } from "./conversion_error.ts"
 import { changedMetadata, copied, fits, transposed } from "./model_tensors.ts"
+import { isPredictorTensor, readPredictorTensors, thresholdKey } from "./predictor_tensors.ts"
 import { isPlain } from "./tensor_chunks.ts"
 import type { Conversion } from "./write_conversion.ts"
 
@@ -18,8 +18,6 @@ const powerInferFamilies: ReadonlyArray<string> = ["llama", "bamboo", "falcon", 
 /** The types that it computes with; in others it gives NaN or zeros, and says nothing. */
 const powerInferTypes: ReadonlyArray<string> = ["F32", "F16", "Q4_0"]
 
-const predictorTensor = /^blk\.\d+\.fc[12]\.weight$/
-const thresholdKey = "powerinfer.sparse_threshold"
 /** Of a file in which `down` was encoded anew: from which type to which. */
 const requantizedKey = "powerinfer.down_requantized"
 
@@ -32,7 +30,7 @@ interface LayoutOptions {
 /**
  * Plans a PowerInfer file: magic PWRI, `ffn_down_t` instead of `ffn_down`, predictors beside the model.
  *
- * - `predictor`  a file with `blk.N.fc1.weight` and `blk.N.fc2.weight`, which replace those of the model; their input is PowerInfer's (`StoredPredictor`)
+ * - `predictor`  a file with `blk.N.fc1.weight` and `blk.N.fc2.weight`, which replace those of the model (`readPredictorTensors`)
  * - fails        with `ConversionImpossible` where PowerInfer lacks the family or would compute another activation, or `down` is quantized and
  *                no `downType` says what to do; with `InvalidModel` where the predictor is another model's
  */
@@ -58,12 +56,12 @@ export const planPowerInfer = Effect.fnUntraced(function* (
       remedy: "choose a relufied model"
     })
   }
-  const predictor = options.predictor === undefined ? undefined : yield* readPredictor(options.predictor, model)
+  const predictor = options.predictor === undefined ? undefined : yield* readPredictorTensors(options.predictor, model)
   const down = yield* transposedDown(model, "by_neuron", options.downType)
-  const kept = [...gguf.tensors.values()].filter(({ name }) => !predictor || !predictorTensor.test(name))
+  const kept = [...gguf.tensors.values()].filter(({ name }) => !predictor || !isPredictorTensor(name))
   const tensors = [...kept.map((info) => down.of(info) ?? copied(gguf, info)), ...(predictor?.tensors ?? [])]
 
-  const notes = [...down.notes]
+  const notes = [...down.notes, ...(predictor?.notes ?? [])]
   const foreign = new Set(tensors.map(({ type }) => type).filter((type) => !powerInferTypes.includes(type)))
   if (foreign.size > 0) {
     notes.push(
@@ -95,7 +93,7 @@ export const planGguf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Conversion, ConversionImpossible | ModelError | GgufError> {
   const model = yield* describeModel(gguf)
   const down = yield* transposedDown(model, "by_output", options.downType)
-  const infos = [...gguf.tensors.values()].filter(({ name }) => !predictorTensor.test(name))
+  const infos = [...gguf.tensors.values()].filter(({ name }) => !isPredictorTensor(name))
   const activation = `${model.shape.family}.hidden_activation`
   return {
     gguf: {
@@ -156,23 +154,5 @@ const transposedDown = Effect.fnUntraced(function* (
     of: (info: TensorInfo) => tensors.get(info.name),
     notes: label === "" ? [] : [`down was encoded anew: ${label}; its values differ slightly from the input's`],
     rows: label === "" ? [] : [[requantizedKey, "string", label] satisfies MetadataRow]
-  }
-})
-
-const readPredictor = Effect.fnUntraced(function* (path: string, model: Model) {
-  const gguf = yield* readGguf(path)
-  const { predictors: blocks, sparseThreshold } = yield* describeStoredPredictors(gguf, model.shape)
-  if (blocks === undefined) {
-    return yield* new ConversionImpossible({
-      path,
-      reason: "it holds no blk.N.fc1.weight and blk.N.fc2.weight",
-      remedy: "name a file with a predictor in PowerInfer's form"
-    })
-  }
-  const infos = blocks.flatMap((found) => (found ? [found.down, found.up] : []))
-  return {
-    blocks,
-    tensors: infos.map((info) => copied(gguf, info)),
-    rows: [[thresholdKey, "f32", sparseThreshold] satisfies MetadataRow]
   }
 })

@@ -1,15 +1,19 @@
 // One forward pass: a batch of rows through every block.
 import type { FfnPartial } from "../backend.ts"
-import type { Batch } from "../batch.ts"
+import type { Batch, HiddenRows } from "../batch.ts"
 import { NeuronSet } from "../neuron_set.ts"
+import { selectorOfBlock } from "../predictor.ts"
 import type { ActiveNeurons, DeviceNeurons } from "./divide.ts"
 import type { OpenPlan } from "./open_plan.ts"
 
 /** Runs a batch through every block. Returns f32[logit_count, vocabulary_size], valid until the next batch; undefined if interrupted between blocks. */
 export type Forward = (batch: Batch, interrupted?: () => boolean) => Float32Array | undefined
 
+/** Sees what goes into a block's FFN before the FFN runs; the home's `activations` can be asked for now. */
+export type OnHidden = (block: number, hidden: HiddenRows, batch: Batch) => void
+
 /** Prepares the buffers of the token loop, which then allocates nothing of its own. */
-export const openForward = (plan: OpenPlan): Forward => {
+export const openForward = (plan: OpenPlan, onHidden?: OnHidden): Forward => {
   const { devices, home, homeIndex, selector, model } = plan
   const selected = new NeuronSet(model.shape.ffnWidth, plan.rowCountMax)
   const nothing = new NeuronSet(model.shape.ffnWidth, plan.rowCountMax)
@@ -23,8 +27,9 @@ export const openForward = (plan: OpenPlan): Forward => {
     for (let block = 0; block < model.shape.blockCount; block++) {
       if (interrupted?.()) return undefined
       const hidden = home.attend(batch, block)
+      onHidden?.(block, hidden, batch)
       let active: ActiveNeurons = "every"
-      if (selector.proposes === "some" && !dense) {
+      if (selectorOfBlock(selector, block).proposes === "some" && !dense) {
         plan.selections.bytes += selector.selectionBytes?.[block] ?? 0
         if (plan.selectsNatively[block]) active = "selected"
         else {
@@ -45,7 +50,7 @@ export const openForward = (plan: OpenPlan): Forward => {
         }
         partials.push(
           part === "selected"
-            ? devices[device]!.startSelectedFfn!(block, hidden, selector.native!, confirms)
+            ? devices[device]!.startSelectedFfn!(block, hidden, selectorOfBlock(selector, block).native!, confirms)
             : devices[device]!.startFfn(block, hidden, part === "every" ? undefined : part, confirms)
         )
       }

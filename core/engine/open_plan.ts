@@ -20,7 +20,13 @@ import type { PluginListing } from "../plugin_host/discover.ts"
 import { type LoadedPlugin, loadPlugin } from "../plugin_host/load_plugin.ts"
 import { openNamedPredictor } from "../plugin_host/named_predictor.ts"
 import { PluginFault } from "../plugin_host/plugin_error.ts"
-import type { ActivationProbe, FfnThresholds, NeuronSelector, OpenPredictor } from "../predictor.ts"
+import {
+  type ActivationProbe,
+  type FfnThresholds,
+  type NeuronSelector,
+  type OpenPredictor,
+  selectorOfBlock
+} from "../predictor.ts"
 import { type DivideNeurons, dividesBlocks, openDivision } from "./divide.ts"
 import { openProfiler, type Profiler } from "./profiler.ts"
 import type { SessionOptions } from "./session.ts"
@@ -164,7 +170,9 @@ export const openPlan = Effect.fnUntraced(function* (
     homeIndex: placed.home,
     selector: profiler?.selector(guarded) ?? guarded,
     selections: { bytes: 0 },
-    selectsNatively: placed.shares.map((block) => guarded.native !== undefined && holderSelects(block, devices)),
+    selectsNatively: placed.shares.map(
+      (shares, block) => selectorOfBlock(guarded, block).native !== undefined && holderSelects(shares, devices)
+    ),
     confirms,
     sparseRowCountMax: options.sparseRowCountMax,
     rowCountMax,

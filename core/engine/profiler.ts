@@ -1,7 +1,7 @@
 // Where does the time of batches go: on the devices, and in what the engine does around them?
 import type { Device, Phase, StageTotals } from "../backend.ts"
 import { phases } from "../backend.ts"
-import { type NeuronSelector, withSelect } from "../predictor.ts"
+import { type NeuronSelector, withWrappedSelect } from "../predictor.ts"
 import type { DivideNeurons } from "./divide.ts"
 import type { Forward } from "./forward.ts"
 
@@ -86,14 +86,12 @@ export const openProfiler = (devices: ReadonlyArray<Device>): Profiler => {
   return {
     start,
     read: () => ({ prefill: readPhase("prefill"), decode: readPhase("decode") }),
-    selector: (selector) => ({
-      ...withSelect(
+    selector: (selector) =>
+      withWrappedSelect(
         selector,
         (block, hidden, active, batch) =>
           void timed("select", phaseOf(hidden.rowCount), () => selector.select(block, hidden, active, batch))
       ),
-      ...(selector.native && { native: selector.native })
-    }),
     division: (divide) => (block, rowCount, active, into) =>
       void timed("divide", phaseOf(rowCount), () => divide(block, rowCount, active, into)),
     forward: (forward) => (batch, interrupted) => {

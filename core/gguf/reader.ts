@@ -3,7 +3,8 @@ import { ByteCursor, type ByteSource } from "./byte_cursor.ts"
 import { BigEndianFile, InvalidMetadata, NotGguf, UnsupportedVersion } from "./gguf_error.ts"
 import type { Metadata } from "./metadata.ts"
 import { readMetadata, readMetadataCount } from "./metadata_reader.ts"
-import { readTensorCount, readTensorIndex, type TensorInfo } from "./tensor_index.ts"
+import { readTensorCount, readTensorIndex, type StoredTensor, type TensorInfo } from "./tensor_index.ts"
+import { modelTensors, type TensorRules } from "./tensor_type.ts"
 
 export type { TensorInfo }
 
@@ -16,13 +17,16 @@ export interface GgufFile {
 }
 
 /** A model as its file, or files, describe it. */
-export interface Gguf {
+export type Gguf = GgufOf<TensorInfo>
+
+/** A file whose tensors are of this kind. */
+export interface GgufOf<Tensor> {
   readonly version: 2 | 3
   /** PWRI is PowerInfer's: the same format, and the promise that the FFN is sparse. */
   readonly magic: "GGUF" | "PWRI"
   readonly metadata: Metadata
   /** In the order of the index; their names are unique over all files. */
-  readonly tensors: ReadonlyMap<string, TensorInfo>
+  readonly tensors: ReadonlyMap<string, Tensor>
   /** One, or all parts of a split model in their order. */
   readonly files: ReadonlyArray<GgufFile>
   /** Every tensor starts at a multiple of this many bytes: a power of two, at least 8. */
@@ -40,7 +44,13 @@ const magicBytes = 4
  *           `InvalidMetadata` (general.alignment), whatever `source.read` throws
  * - source  ggml-org/ggml docs/gguf.md; ggml/src/gguf.cpp for the rules that it leaves open
  */
-export const parseGguf = (source: ByteSource): Gguf => {
+export const parseGguf = (source: ByteSource): Gguf => parseGgufOf(source, modelTensors)
+
+/** The same of a file that is no model, and has tensors of other types. */
+export const parseGgufOf = <Type extends string>(
+  source: ByteSource,
+  rules: TensorRules<Type>
+): GgufOf<StoredTensor<Type>> => {
   const { path, sizeBytes } = source
   const magic = readMagic(source)
   const cursor = new ByteCursor(source)
@@ -53,7 +63,7 @@ export const parseGguf = (source: ByteSource): Gguf => {
   const tensorCount = readTensorCount(cursor)
   const metadata = readMetadata(cursor, readMetadataCount(cursor))
   const alignment = readAlignment(metadata, path)
-  const { tensors, dataOffset } = readTensorIndex(cursor, tensorCount, alignment, magic)
+  const { tensors, dataOffset } = readTensorIndex(cursor, tensorCount, alignment, magic, rules)
   return { version, magic, metadata, tensors, files: [{ path, sizeBytes, dataOffset }], alignment }
 }
 

@@ -1,12 +1,15 @@
 // Which tensors does the file hold, of which type and shape, and where do their bytes lie?
 import type { ByteCursor } from "./byte_cursor.ts"
 import { TruncatedFile, UnsupportedTensorType } from "./gguf_error.ts"
-import { foreignTypeName, tensorTypeById, type TensorTypeName, tensorTypes } from "./tensor_type.ts"
+import { foreignTypeName, type TensorRules, type TensorTypeName } from "./tensor_type.ts"
 
 /** One tensor of a model. Its bytes are read by a backend, never by this description. */
-export interface TensorInfo {
+export type TensorInfo = StoredTensor<TensorTypeName>
+
+/** One tensor of a file whose tensors have these types. */
+export interface StoredTensor<Type extends string> {
   readonly name: string
-  readonly type: TensorTypeName
+  readonly type: Type
   /** 1 to 4 dimensions in GGUF's order: `shape[0]` is the contiguous width of a row. */
   readonly shape: ReadonlyArray<number>
   /** Position in `Gguf.files` of the file that holds it. */
@@ -28,22 +31,24 @@ export const readTensorCount = (cursor: ByteCursor): number => cursor.count(entr
 /**
  * Reads `count` entries and proves that every tensor lies inside the file and overlaps no other.
  *
- * - `magic`  decides how the id of an unsupported type is named
+ * - `rules`  types that the file may have
+ * - `magic`  decides how a type's id is read, and the id of an unsupported one named
  * - returns  the tensors in the order of the index and the offset at which tensor data starts
  * - throws   `TruncatedFile`, `MalformedGguf`, `UnsupportedTensorType`
  */
-export const readTensorIndex = (
+export const readTensorIndex = <Type extends string>(
   cursor: ByteCursor,
   count: number,
   alignment: number,
-  magic: "GGUF" | "PWRI"
-): { readonly tensors: ReadonlyMap<string, TensorInfo>; readonly dataOffset: number } => {
-  const relative: Array<TensorInfo> = []
-  for (let i = 0; i < count; i++) relative.push(readEntry(cursor, i, alignment, magic))
+  magic: "GGUF" | "PWRI",
+  rules: TensorRules<Type>
+): { readonly tensors: ReadonlyMap<string, StoredTensor<Type>>; readonly dataOffset: number } => {
+  const relative: Array<StoredTensor<Type>> = []
+  for (let i = 0; i < count; i++) relative.push(readEntry(cursor, i, alignment, magic, rules))
 
   // Offsets in the index count from the data section, whose start is known only now.
   const dataOffset = Math.ceil(cursor.offset / alignment) * alignment
-  const tensors = new Map<string, TensorInfo>()
+  const tensors = new Map<string, StoredTensor<Type>>()
   for (const tensor of relative) {
     if (tensors.has(tensor.name)) throw cursor.malformed(`tensor ${tensor.name} appears twice`)
     tensors.set(tensor.name, { ...tensor, offset: dataOffset + tensor.offset })
@@ -52,7 +57,13 @@ export const readTensorIndex = (
   return { tensors, dataOffset }
 }
 
-const readEntry = (cursor: ByteCursor, index: number, alignment: number, magic: "GGUF" | "PWRI"): TensorInfo => {
+const readEntry = <Type extends string>(
+  cursor: ByteCursor,
+  index: number,
+  alignment: number,
+  magic: "GGUF" | "PWRI",
+  rules: TensorRules<Type>
+): StoredTensor<Type> => {
   const name = cursor.string(`name of tensor ${index}`, maxNameBytes)
   if (name === "") throw cursor.malformed(`tensor ${index} has no name`)
   const what = `tensor ${name}`
@@ -64,10 +75,11 @@ const readEntry = (cursor: ByteCursor, index: number, alignment: number, magic: 
   const shape = Array.from({ length: dimensions }, () => cursor.size(what))
 
   const typeId = cursor.u32(what)
-  const type = tensorTypeById(typeId)
+  const types = rules.types(magic)
+  const type = types.get(typeId)
   if (type === undefined) {
     const typeName = foreignTypeName(typeId, magic)
-    const supported = Object.keys(tensorTypes)
+    const supported = Array.from(types.values(), ({ name }) => name)
     throw new UnsupportedTensorType({ path: cursor.source.path, tensor: name, typeId, typeName, supported })
   }
   const { blockSize, blockBytes } = type
@@ -76,7 +88,7 @@ const readEntry = (cursor: ByteCursor, index: number, alignment: number, magic: 
   let elements = 1
   for (const length of shape) {
     elements *= length
-    if (length < 1 || !Number.isSafeInteger(elements))
+    if (length < rules.lengthMin || !Number.isSafeInteger(elements))
       throw cursor.malformed(`${what} has the shape ${shape.join(" × ")}`)
   }
   if (shape[0]! % blockSize !== 0) {
@@ -91,7 +103,7 @@ const readEntry = (cursor: ByteCursor, index: number, alignment: number, magic: 
   return { name, type: type.name, shape, file: 0, offset, sizeBytes }
 }
 
-const requirePlacement = (cursor: ByteCursor, tensors: ReadonlyArray<TensorInfo>): void => {
+const requirePlacement = (cursor: ByteCursor, tensors: ReadonlyArray<StoredTensor<string>>): void => {
   const { path, sizeBytes: actualBytes } = cursor.source
   const ordered = tensors.toSorted((a, b) => a.offset - b.offset)
   let end = 0

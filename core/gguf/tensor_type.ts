@@ -17,8 +17,8 @@ export type TensorTypeName =
   | "Q6_K"
 
 /** How a tensor type is stored: a row is a sequence of blocks of `blockSize` elements, `blockBytes` bytes each. */
-export interface TensorType {
-  readonly name: TensorTypeName
+export interface TensorType<Name extends string = TensorTypeName> {
+  readonly name: Name
   /** The number that stands for the type in a file (ggml.h, `enum ggml_type`). */
   readonly id: number
   readonly blockSize: number
@@ -42,10 +42,18 @@ export const tensorTypes: { readonly [Name in TensorTypeName]: TensorType } = {
   Q6_K: { name: "Q6_K", id: 14, blockSize: 256, blockBytes: 210 }
 }
 
+/** Which tensors a kind of file may hold. */
+export interface TensorRules<Name extends string> {
+  /** By their ids, which differ in files of PowerInfer's from 16 on. */
+  readonly types: (magic: "GGUF" | "PWRI") => ReadonlyMap<number, TensorType<Name>>
+  /** The least length of a dimension. */
+  readonly lengthMin: 0 | 1
+}
+
 const typesById = new Map(Object.values(tensorTypes).map((type) => [type.id, type]))
 
-/** The supported type with this id, or undefined. */
-export const tensorTypeById = (id: number): TensorType | undefined => typesById.get(id)
+/** Of models. Their ids are ggml's even where the magic is PWRI: PowerInfer has no types above 15 that models are made of. */
+export const modelTensors: TensorRules<TensorTypeName> = { types: () => typesById, lengthMin: 1 }
 
 /** Names of types that ggml has and we do not, so that an error can say more than a number (ggml.h, 2026). */
 const foreignTypeNames: ReadonlyMap<number, string> = new Map([

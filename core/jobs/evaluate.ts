@@ -10,8 +10,8 @@ import { openCache } from "../engine/session.ts"
 import { bootstrap, quantile } from "./bootstrap.ts"
 import type { EvaluationWindow } from "./evaluation_text.ts"
 import { fidelityClass } from "./fidelity.ts"
-import { commonPrefix, continueGreedily, sparseRows } from "./free_running.ts"
-import { canWatch, selectionFigures, type SelectionSums, watchSelection } from "./judge_selection.ts"
+import { commonPrefix, type ContinuationOptions, continueGreedily, sparseRows } from "./free_running.ts"
+import { canJudge, selectionFigures, type SelectionSums, watchSelection } from "./judge_selection.ts"
 import { runSpeedPass, type SpeedPass, spreadOf } from "./measure_speed.ts"
 import { type RowScore, scoreRow } from "./score_row.ts"
 
@@ -50,7 +50,7 @@ export const evaluate = Effect.fnUntraced(function* (dense: OpenPlan, asked: Ope
   const { vocabularySize } = dense.model.shape
   for (const { tokens, targets } of windows) yield* checkTokens([...tokens, ...targets], vocabularySize)
 
-  const watched = (options.selection ?? true) && canWatch(asked) ? watchSelection(asked) : undefined
+  const watched = (options.selection ?? true) && canJudge(asked) ? watchSelection(asked) : undefined
   const scoreWindow = openScorer(dense, watched?.plan ?? asked, cacheType)
   const scored: Array<WindowSums> = []
   const divergences: Array<number> = []
@@ -163,7 +163,7 @@ const runFreely = Effect.fnUntraced(function* (
   const prompts = windows.slice(0, promptCount).map(({ tokens }) => tokens.slice(0, promptTokens))
   const room = dense.model.shape.contextLength - promptTokens
   const length = Math.max(1, Math.min(writtenTokens, room))
-  const expected = yield* continueGreedily(dense, prompts, { length, cacheType })
+  const expected = yield* continueOnce(dense, prompts, { length, cacheType })
   const actual = yield* continueGreedily(asked, prompts, { length, cacheType })
   const prefixes = expected.map((tokens, index) => commonPrefix(tokens, actual[index]!))
   const shareOf = (holds: (prefix: number) => boolean) => prefixes.filter(holds).length / prefixes.length
@@ -176,6 +176,31 @@ const runFreely = Effect.fnUntraced(function* (
   }
 })
 
+/** What dense plans have written: of several runs that are compared with one, only the first waits for it. */
+const written = new WeakMap<OpenPlan, Map<string, ReadonlyArray<ReadonlyArray<number>>>>()
+
+const continueOnce = Effect.fnUntraced(function* (
+  plan: OpenPlan,
+  prompts: ReadonlyArray<ReadonlyArray<number>>,
+  options: ContinuationOptions
+) {
+  const known = written.get(plan) ?? new Map<string, ReadonlyArray<ReadonlyArray<number>>>()
+  written.set(plan, known)
+  const key = JSON.stringify([prompts, options])
+  const texts = known.get(key) ?? (yield* continueGreedily(plan, prompts, options))
+  known.set(key, texts)
+  return texts
+})
+
+/** Of the tokens of a window, how many are a prompt before others are decoded for bytes and speed. */
+const decodedAfter = (tokenCount: number): number => Math.max(1, Math.floor(tokenCount / 2))
+
+/** Positions in the KV cache of a token that is decoded so, on average. */
+export const decodedDepth = (tokenCount: number): number => {
+  const prompt = decodedAfter(tokenCount)
+  return prompt + (Math.min(decodedTokens, tokenCount - prompt) + 1) / 2
+}
+
 /** Decodes what follows the middle of windows, in turns, so that a disturbance does not hit one run alone; one more pass comes first. */
 const decodeText = Effect.fnUntraced(function* (
   dense: OpenPlan,
@@ -184,7 +209,7 @@ const decodeText = Effect.fnUntraced(function* (
 ) {
   const passes = { dense: new Array<SpeedPass>(), asked: new Array<SpeedPass>() }
   for (const [index, { tokens }] of [windows[0]!, ...windows.slice(0, decodeWindows)].entries()) {
-    const promptLength = Math.max(1, Math.floor(tokens.length / 2))
+    const promptLength = decodedAfter(tokens.length)
     const text = tokens.slice(0, promptLength + decodedTokens)
     const pass = { promptTokens: promptLength, cacheType }
     const one = { dense: yield* runSpeedPass(dense, text, pass), asked: yield* runSpeedPass(asked, text, pass) }

@@ -42,7 +42,7 @@ export interface WindowOptions {
 }
 
 /** Stands on a line of its own between the documents of a corpus file. */
-const documentMark = /^<\|doc\|>$\n?/m
+export const documentMark = /^<\|doc\|>$\n?/m
 
 /**
  * The tokens of a file of text.

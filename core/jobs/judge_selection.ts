@@ -3,7 +3,7 @@ import type { EvaluationFigures } from "../artifacts/evaluation.ts"
 import type { Batch } from "../batch.ts"
 import type { OpenPlan } from "../engine/open_plan.ts"
 import type { NeuronSet } from "../neuron_set.ts"
-import { withSelect } from "../predictor.ts"
+import { selectorOfBlock, withSelect } from "../predictor.ts"
 import { bootstrap } from "./bootstrap.ts"
 
 /** Sums over the scored rows of one block. */
@@ -28,7 +28,7 @@ export interface WatchedPlan {
 }
 
 /** Thresholds on the gate drop neurons that the activations alone do not tell apart. */
-export const canWatch = ({ model, selector, confirms }: OpenPlan): boolean =>
+export const canJudge = ({ model, selector, confirms }: Pick<OpenPlan, "model" | "selector" | "confirms">): boolean =>
   !(model.shape.gated && confirms && selector.thresholds?.some(({ gate }) => gate !== undefined))
 
 /**
@@ -40,29 +40,14 @@ export const canWatch = ({ model, selector, confirms }: OpenPlan): boolean =>
 export const watchSelection = (plan: OpenPlan): WatchedPlan => {
   const { blockCount, ffnWidth } = plan.model.shape
   const activations = new Float32Array(new ArrayBuffer(plan.rowCountMax * ffnWidth * 4))
-  const proposesEvery = plan.selector.proposes === "every"
   let sums = emptySums(blockCount)
   let scored: Batch | undefined
 
   const count = (block: number, selected: NeuronSet | undefined) => {
     if (scored === undefined) return
-    const sum = sums[block]!
-    const thresholds = plan.confirms ? plan.selector.thresholds?.[block]?.activation : undefined
+    const limits = plan.confirms ? plan.selector.thresholds?.[block]?.activation : undefined
     for (let index = 0; index < scored.logitCount; index++) {
-      const row = scored.logitRows[index]!
-      sum.neurons += ffnWidth
-      for (let neuron = 0; neuron < ffnWidth; neuron++) {
-        const magnitude = Math.abs(activations[row * ffnWidth + neuron]!)
-        const proposed = selected?.has(row, neuron) ?? true
-        const kept = proposed && (thresholds === undefined || magnitude > thresholds[neuron]!)
-        if (kept) sum.proposed++
-        if (magnitude === 0) continue
-        sum.fired++
-        sum.magnitude += magnitude
-        if (!kept) continue
-        sum.hit++
-        sum.magnitudeKept += magnitude
-      }
+      countRow(sums[block]!, { activations, ffnWidth, selected, limits }, scored.logitRows[index]!)
     }
   }
 
@@ -73,7 +58,7 @@ export const watchSelection = (plan: OpenPlan): WatchedPlan => {
       scored = batch.logitCount > 0 ? batch : undefined
       if (scored !== undefined) {
         plan.home.activations(block, hidden, activations)
-        if (proposesEvery) count(block, undefined)
+        if (selectorOfBlock(plan.selector, block).proposes === "every") count(block, undefined)
       }
       return hidden
     }
@@ -90,7 +75,36 @@ export const watchSelection = (plan: OpenPlan): WatchedPlan => {
   return { plan: { ...plan, home, selector, selectsNatively: plan.selectsNatively.map(() => false) }, take }
 }
 
-const emptySums = (blockCount: number): Array<SelectionSums> =>
+/** What a row is judged by. */
+export interface JudgedRows {
+  /** f32[row_count, ffn_width] */
+  readonly activations: Float32Array
+  readonly ffnWidth: number
+  /** Absent: every neuron. */
+  readonly selected: NeuronSet | undefined
+  /** f32[ffn_width]: magnitudes at or below are dropped. */
+  readonly limits: Float32Array | undefined
+}
+
+/** Adds a row to the sums of its block. */
+export const countRow = (sums: SelectionSums, rows: JudgedRows, row: number): void => {
+  const { activations, ffnWidth, selected, limits } = rows
+  sums.neurons += ffnWidth
+  for (let neuron = 0; neuron < ffnWidth; neuron++) {
+    const magnitude = Math.abs(activations[row * ffnWidth + neuron]!)
+    const kept = (selected?.has(row, neuron) ?? true) && (limits === undefined || magnitude > limits[neuron]!)
+    if (kept) sums.proposed++
+    if (magnitude === 0) continue
+    sums.fired++
+    sums.magnitude += magnitude
+    if (!kept) continue
+    sums.hit++
+    sums.magnitudeKept += magnitude
+  }
+}
+
+/** By block. */
+export const emptySums = (blockCount: number): Array<SelectionSums> =>
   Array.from({ length: blockCount }, () => ({
     neurons: 0,
     proposed: 0,

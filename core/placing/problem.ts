@@ -73,20 +73,38 @@ export const openProblem = Effect.fnUntraced(function* ({ policy, context, profi
     ffnWidth: model.shape.ffnWidth,
     heldBytes: neuronBytes(model).map(({ held }) => held),
     frequencies,
-    roomBytes: devices.map(({ memoryBytes }, device) =>
-      Math.max(0, Math.floor(memoryBytes - (device === chosen ? homeBytes : reservedBytes.workspaceBytes)))
-    ),
+    roomBytes: roomBytes(context, chosen),
     fastestFirst
   }
-  const wanted = problem.heldBytes.reduce((sum, bytes) => sum + bytes * problem.ffnWidth, 0)
-  const room = problem.roomBytes.reduce((sum, bytes) => sum + bytes, 0)
-  if (wanted > room) {
+  if (neuronsTake(problem) > roomOf(problem)) {
     return yield* impossible(
-      `the neurons take ${gib(wanted)}, and all devices together have ${gib(room)} left for them; add one`
+      `the neurons take ${gib(neuronsTake(problem))}, and all devices together have ${gib(roomOf(problem))} left for them; add one`
     )
   }
   return problem
 })
+
+/** The same question with another home; undefined where that has no room for what a home holds, or leaves too little for neurons. */
+export const withHome = (
+  problem: PlacementProblem,
+  context: PlacementContext,
+  home: number
+): PlacementProblem | undefined => {
+  if (context.devices[home]!.memoryBytes < homeMemoryBytes(context.model, context.reservedBytes)) return undefined
+  const moved = { ...problem, home, roomBytes: roomBytes(context, home) }
+  return neuronsTake(moved) <= roomOf(moved) ? moved : undefined
+}
+
+const roomBytes = ({ model, devices, reservedBytes = nothingReserved }: PlacementContext, home: number) =>
+  devices.map(({ memoryBytes }, device) => {
+    const taken = device === home ? homeMemoryBytes(model, reservedBytes) : reservedBytes.workspaceBytes
+    return Math.max(0, Math.floor(memoryBytes - taken))
+  })
+
+const neuronsTake = ({ heldBytes, ffnWidth }: PlacementProblem): number =>
+  heldBytes.reduce((sum, bytes) => sum + bytes * ffnWidth, 0)
+
+const roomOf = (problem: PlacementProblem): number => problem.roomBytes.reduce((sum, bytes) => sum + bytes, 0)
 
 /** Bytes on the home that are no neurons. */
 export const homeMemoryBytes = (model: Model, reserved: ReservedBytes = nothingReserved): number =>

@@ -21,6 +21,8 @@ export interface BlockWork {
   readonly streamedBytes: number
   /** [ffn_width]: bytes that are read if the neuron is named or fires, times how often that happens: row by row. */
   readonly scatteredBytes: Float64Array
+  /** [ffn_width]: how often rows of the neuron are read alone. */
+  readonly reads: Float64Array
 }
 
 /**
@@ -36,15 +38,17 @@ export const expectedWork = (
   neuronBytes(model).map(({ gate, rest }, block) => {
     const fires = frequencies[block]!
     if (proposes === "every") {
-      if (!confirms) return { streamedBytes: gate + rest, scatteredBytes: new Float64Array(fires.length) }
-      return { streamedBytes: gate, scatteredBytes: fires.map((frequency) => frequency * rest) }
+      const none = new Float64Array(fires.length)
+      if (!confirms) return { streamedBytes: gate + rest, scatteredBytes: none, reads: none }
+      return { streamedBytes: gate, scatteredBytes: fires.map((frequency) => frequency * rest), reads: fires }
     }
     const named = candidateShare === undefined ? fires : scaledTo(fires, candidateShare)
     return {
       streamedBytes: 0,
       scatteredBytes: named.map(
         (name, neuron) => name * gate + (confirms ? Math.min(name, fires[neuron]!) : name) * rest
-      )
+      ),
+      reads: named
     }
   })
 
@@ -72,16 +76,17 @@ const scaledTo = (fires: Float64Array, share: number): Float64Array => {
 /** Of a device that has no figures: everybody is as fast as everybody else. */
 export const evenBandwidth = 1e10
 
-/** Seconds that a device takes for a byte of either kind. */
-export interface ByteSeconds {
-  readonly streamed: number
-  readonly scattered: number
+/** What reading takes on a device. */
+export interface ReadingSeconds {
+  readonly byte: number
+  /** Of a neuron whose rows are read alone, beyond the bytes. */
+  readonly neuron: number
 }
 
-export const byteSeconds = ({ bandwidthBytesPerSecond, scatteredBytesPerSecond }: DeviceFacts): ByteSeconds => {
-  const bandwidth = bandwidthBytesPerSecond ?? evenBandwidth
-  return { streamed: 1 / bandwidth, scattered: 1 / (scatteredBytesPerSecond ?? bandwidth) }
-}
+export const readingSeconds = ({
+  bandwidthBytesPerSecond = evenBandwidth,
+  neuronOverheadSeconds = 0
+}: DeviceFacts): ReadingSeconds => ({ byte: 1 / bandwidthBytesPerSecond, neuron: neuronOverheadSeconds })
 
 /** What one block's FFN takes. */
 export interface BlockSeconds {
@@ -100,21 +105,23 @@ export interface BlockSeconds {
  */
 export const blockSeconds = (
   owners: Uint8Array,
-  { streamedBytes, scatteredBytes }: BlockWork,
+  { streamedBytes, scatteredBytes, reads }: BlockWork,
   devices: ReadonlyArray<DeviceFacts>,
   home: number
 ): BlockSeconds => {
   const counts = devices.map(() => 0)
   const scattered = devices.map(() => 0)
+  const alone = devices.map(() => 0)
   for (let neuron = 0; neuron < owners.length; neuron++) {
     counts[owners[neuron]!]!++
     scattered[owners[neuron]!]! += scatteredBytes[neuron]!
+    alone[owners[neuron]!]! += reads[neuron]!
   }
   let [slowest, handOff] = [0, 0]
   const seconds = devices.map((device, index) => {
     if (counts[index] === 0) return 0
-    const perByte = byteSeconds(device)
-    const reading = counts[index]! * streamedBytes * perByte.streamed + scattered[index]! * perByte.scattered
+    const { byte, neuron } = readingSeconds(device)
+    const reading = (counts[index]! * streamedBytes + scattered[index]!) * byte + alone[index]! * neuron
     slowest = Math.max(slowest, reading)
     if (index !== home) handOff = Math.max(handOff, device.handOffSeconds ?? 0)
     return reading
@@ -188,13 +195,13 @@ export const predictSpeed = (run: PredictedRun): SpeedPrediction | undefined => 
   const work = expectedWork(model, frequencies, selection)
   const owners = ownersOf(plan, model.shape.ffnWidth)
   const blocks = owners.map((block, index) => blockSeconds(block, work[index]!, devices, plan.home))
-  const { streamed } = byteSeconds(home)
+  const { byte } = readingSeconds(home)
   const seconds: TokenSeconds = {
-    attention: attentionBytes * streamed,
-    cache: cacheBytes * streamed,
-    output: outputBytes * streamed,
+    attention: attentionBytes * byte,
+    cache: cacheBytes * byte,
+    output: outputBytes * byte,
     ffn: blocks.reduce((sum, block) => sum + block.seconds - block.handOff, 0),
-    predictor: predictorBytesPerToken * streamed,
+    predictor: predictorBytesPerToken * byte,
     handOff: blocks.reduce((sum, { handOff }) => sum + handOff, 0),
     overhead: home.tokenOverheadSeconds ?? 0
   }

@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect"
 import type { Device } from "../backend.ts"
 import { NativeCallFailed, Status } from "../native/status.ts"
 import type { PluginKind, PluginKinds } from "../plugin.ts"
-import { type NeuronSelector, withSelect } from "../predictor.ts"
+import { type NeuronSelector, withWrappedSelect } from "../predictor.ts"
 import type { LoadedPlugin } from "./load_plugin.ts"
 import { PluginFault } from "./plugin_error.ts"
 
@@ -69,7 +69,7 @@ export const awaitAnswer = <A, E, R>(
 }
 
 /** The context, whose `announce` is a sign of life. */
-const hearing = <Context extends object>(context: Context, hear: () => void): Context => {
+export const hearing = <Context extends object>(context: Context, hear: () => void): Context => {
   if (!("announce" in context)) return context
   const announce = context.announce as (line: string) => void
   return {
@@ -104,13 +104,15 @@ export const guardSelector = (name: string, selector: NeuronSelector): NeuronSel
       throw new PluginFault({ ...call, reason })
     }
   }
-  return { ...withSelect(selector, select), ...(selector.native && { native: selector.native }) }
+  return withWrappedSelect(selector, select)
 }
 
 const selectorShape = (selector: NeuronSelector): string | undefined => {
   if (typeof selector !== "object" || selector === null) return `it opened to ${String(selector)}, which is no selector`
-  if (selector.proposes !== "every" && selector.proposes !== "some") {
-    return `its selector proposes ${String(selector.proposes)}; "every" or "some" is wanted`
+  for (const { proposes } of [selector, ...(selector.blocks ?? [])]) {
+    if (proposes !== "every" && proposes !== "some") {
+      return `its selector proposes ${String(proposes)}; "every" or "some" is wanted`
+    }
   }
   if (typeof selector.confirms !== "boolean" || typeof selector.exact !== "boolean") {
     return "its selector does not say whether it confirms and whether it is exact"

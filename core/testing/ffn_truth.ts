@@ -1,7 +1,8 @@
 // Which neurons of a model really fire? The FFN's first half as its formula, over whatever the file holds.
 import type { HiddenRows } from "../batch.ts"
 import { readTensor } from "../gguf/read_tensor.ts"
-import type { Activation, Linear, Model } from "../model/model.ts"
+import { activate } from "../model/activate.ts"
+import type { Linear, Model } from "../model/model.ts"
 import type { ActivationProbe } from "../predictor.ts"
 import { randomFromSeed } from "../sampler/random.ts"
 
@@ -67,34 +68,6 @@ export const openFfnTruth = (model: Model): FfnTruth => {
       return { rowCount, width: hiddenWidth, values }
     }
   }
-}
-
-/** What FFNs apply to a product. */
-const activate = (activation: Activation, x: number): number => {
-  switch (activation) {
-    case "identity":
-      return x
-    case "relu":
-      return x > 0 ? x : 0
-    case "relu_squared":
-      return x > 0 ? x * x : 0
-    case "silu":
-      return x / (1 + Math.exp(-x))
-    case "gelu":
-      return (x / 2) * (1 + erf(x / Math.SQRT2))
-  }
-}
-
-/** The error function by its Maclaurin series, all terms of which have one sign once e^(−x²) stands in front. */
-const erf = (x: number): number => {
-  if (Math.abs(x) > 6) return Math.sign(x)
-  let term = x
-  let sum = x
-  for (let n = 1; Math.abs(term) > Math.abs(sum) * Number.EPSILON; n++) {
-    term *= (2 * x * x) / (2 * n + 1)
-    sum += term
-  }
-  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum
 }
 
 const average = (values: Float32Array, of: (value: number) => number): number =>

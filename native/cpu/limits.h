@@ -10,6 +10,7 @@ constexpr uint32_t kVocabularySizeMax = 1u << 24;
 constexpr uint32_t kRowCountMax = 1u << 16;
 constexpr uint32_t kPositionCountMax = 1u << 24;
 constexpr uint32_t kThreadCountMax = 1u << 10;
+constexpr uint32_t kGemmSizeMax = 1u << 28;  // of a product: rows, columns, terms of a sum
 constexpr uint32_t kPathLengthMax = 1u << 12;
 constexpr double kFileBytesMax = 9007199254740992.0;  // 2^53: doubles are exact below
 

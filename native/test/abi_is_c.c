@@ -1,5 +1,6 @@
 /* Are the headers C? They are compiled as C11 here, and every function's address is taken, so that a missing one fails to link. */
 #include "../include/powerinfer.h"
+#include "../include/powerinfer_train.h"
 #include "../include/powerinfer_plugin.h"
 
 typedef void (*any_function)(void);
@@ -75,6 +76,13 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_device_logits,
       (any_function)powerinfer_device_counters_read,
       (any_function)powerinfer_device_close,
+      (any_function)powerinfer_gemm_f32,
+      (any_function)powerinfer_trainer_open,
+      (any_function)powerinfer_trainer_write,
+      (any_function)powerinfer_trainer_read,
+      (any_function)powerinfer_trainer_step,
+      (any_function)powerinfer_trainer_scores,
+      (any_function)powerinfer_trainer_close,
       (any_function)powerinfer_plugin_builtin,
   };
   uint32_t count = 0;

@@ -7,17 +7,19 @@ import {
   dequantize,
   type Gguf,
   type GgufToWrite,
+  openModel,
   planGguf,
   planPowerInfer,
   quantize,
   readGguf,
   readTensor,
   writeConversion,
-  writeGguf
+  writeGguf,
+  writePredictorWeights
 } from "@powerinfer/core"
 import { type TinyFamily, type TinyModel, tinyModel } from "@powerinfer/core/testing"
 import { Effect } from "effect"
-import { inDirectory } from "../gguf/fixture.ts"
+import { inDirectory, randomFrom } from "../gguf/fixture.ts"
 import { inPowerInferLayout } from "../support/powerinfer_layout.ts"
 
 const run = Effect.runPromise
@@ -136,6 +138,61 @@ describe("planPowerInfer", () => {
       expect(foreign).toMatchObject({ _tag: "InvalidModel", tensor: "blk.0.fc2.weight", expected: "[8, 96]" })
       const none = await run(Effect.flip(planPowerInfer(source, { predictor: path("usual.gguf") })))
       expect(none.message).toContain("holds no blk.N.fc1.weight")
+    }))
+
+  test("folds the norms of the model into weights of ours, so that every score keeps its sign", () =>
+    inDirectory(async (path) => {
+      const source = await written(path("usual.gguf"), tinyModel({ family: "llama", ...relu }))
+      const model = await run(openModel(path("usual.gguf")))
+      const theirs = inPowerInferLayout(tinyModel({ family: "llama", ...relu }), { ranks: [8, 24] })
+      const tensors = theirs.tensors.filter(({ name }) => /\.fc[12]\./.test(name))
+      const metadata = [["powerinfer.predictor.thresholds", "f32[]", Float32Array.of(0.5, 0)] as const]
+      await run(writePredictorWeights({ predictor: "ours", path: path("ours.gguf"), model }, { metadata, tensors }))
+      const made = await converted(path("made.gguf"), planPowerInfer(source, { predictor: path("ours.gguf") }))
+      expect(made.notes).toContain("Not carried over: powerinfer.predictor.thresholds")
+      expect(made.metadata.f32("powerinfer.sparse_threshold")).toBe(0)
+
+      const ours = await run(readGguf(path("ours.gguf")))
+      const random = randomFrom(4)
+      for (const [block, rank] of [8, 24].entries()) {
+        const scores = (gguf: Gguf, input: Float32Array): ReadonlyArray<number> => {
+          const [down, up] = ["fc1", "fc2"].map((name) =>
+            readTensor(gguf, gguf.tensors.get(`blk.${block}.${name}.weight`)!)
+          )
+          const inner = Array.from({ length: rank }, (_, i) =>
+            Math.max(
+              0,
+              input.reduce((sum, value, j) => sum + value * down![i * 64 + j]!, 0)
+            )
+          )
+          return Array.from({ length: 96 }, (_, i) =>
+            inner.reduce((sum, value, j) => sum + value * up![i * rank + j]!, 0)
+          )
+        }
+        const norm = readTensor(source, model.blocks[block]!.ffnNorm.weight)
+        const residual = Float32Array.from({ length: 64 }, () => 3 * random() - 1)
+        const rms = Math.sqrt(residual.reduce((sum, value) => sum + value * value, 0) / 64)
+        const before = scores(made, residual)
+        const after = scores(
+          ours,
+          residual.map((value, i) => (value / rms) * norm[i]!)
+        )
+        for (const [i, score] of after.entries()) expect(before[i]! / rms).toBeCloseTo(score, 4)
+      }
+    }))
+
+  test("refuses weights of ours that were trained for another model, or for one with layer norms", () =>
+    inDirectory(async (path) => {
+      const opt = tinyModel({ family: "opt", ...relu })
+      const source = await written(path("opt.gguf"), opt)
+      const tensors = inPowerInferLayout(opt, { ranks: [8, 8] }).tensors.filter(({ name }) => /\.fc[12]\./.test(name))
+      const model = await run(openModel(path("opt.gguf")))
+      await run(writePredictorWeights({ predictor: "ours", path: path("ours.gguf"), model }, { tensors }))
+      const layer = await run(Effect.flip(planPowerInfer(source, { predictor: path("ours.gguf") })))
+      expect(layer.message).toContain("a layer norm (opt) cannot be folded into fc1")
+      const other = await written(path("llama.gguf"), tinyModel({ family: "llama", ...relu }))
+      const stale = await run(Effect.flip(planPowerInfer(other, { predictor: path("ours.gguf") })))
+      expect(stale.message).toContain("made for another model")
     }))
 
   test("says which blocks are left without a predictor", () =>

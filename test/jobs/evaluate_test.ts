@@ -205,7 +205,8 @@ describe("evaluate()", () => {
         expect(Math.abs(figures.perplexity.dense.value / 20.9187 - 1)).toBeLessThan(1e-4)
         // Two runs on one device do not disturb each other.
         expect(figures.divergence.max).toBe(0)
-      }).pipe(Effect.scoped, Effect.runPromise)
+      }).pipe(Effect.scoped, Effect.runPromise),
+    60_000
   )
 })
 

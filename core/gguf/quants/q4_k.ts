@@ -28,35 +28,46 @@ export const dequantizeQ4_K = (bytes: Uint8Array, out: Float32Array): void => {
 export const quantizeQ4_K = (values: Float32Array, out: Uint8Array): void => {
   const ranges = new Float32Array(8)
   const depths = new Float32Array(8)
+  const scales = new Uint8Array(8)
+  const mins = new Uint8Array(8)
   for (let at = 0, base = 0; base < values.length; at += 144, base += 256) {
+    let largestRange = 0
+    let largestDepth = 0
     for (let group = 0; group < 8; group++) {
       let min = 0
       let max = 0
-      for (let i = 0; i < 32; i++) {
-        const value = values[base + group * 32 + i]!
-        min = Math.min(min, value)
-        max = Math.max(max, value)
+      for (let i = base + group * 32; i < base + group * 32 + 32; i++) {
+        const value = values[i]!
+        if (value < min) min = value
+        else if (value > max) max = value
       }
       ranges[group] = (max - min) / 15
       depths[group] = -min
+      largestRange = Math.max(largestRange, ranges[group]!)
+      largestDepth = Math.max(largestDepth, -min)
     }
-    const d = writeF16(out, at, Math.max(...ranges) / 63)
-    const dmin = writeF16(out, at + 2, Math.max(...depths) / 63)
-    packScalesAndMins(out, at + 4, sixBits(ranges, d), sixBits(depths, dmin))
+    const d = writeF16(out, at, largestRange / 63)
+    const dmin = writeF16(out, at + 2, largestDepth / 63)
     for (let group = 0; group < 8; group++) {
-      const scale = d * packedScale(out, at + 4, group)
-      const min = dmin * packedMin(out, at + 4, group)
+      scales[group] = sixBits(ranges[group]!, d)
+      mins[group] = sixBits(depths[group]!, dmin)
+    }
+    packScalesAndMins(out, at + 4, scales, mins)
+    for (let group = 0; group < 8; group++) {
+      const scale = d * scales[group]!
+      const inverse = scale === 0 ? 0 : 1 / scale
+      // Half a step more, so that cutting off the fraction rounds.
+      const above = dmin * mins[group]! * inverse + 0.5
       const quants = at + 16 + (group >> 1) * 32
-      const shift = (group & 1) * 4
+      const isUpper = (group & 1) === 1
       for (let i = 0; i < 32; i++) {
-        const steps = scale === 0 ? 0 : Math.round((values[base + group * 32 + i]! + min) / scale)
-        const code = Math.max(0, Math.min(15, steps))
+        const steps = values[base + group * 32 + i]! * inverse + above
+        const code = steps < 0 ? 0 : steps > 15 ? 15 : steps | 0
         // The even group of a pair comes first and sets its bytes afresh.
-        out[quants + i] = shift === 0 ? code : out[quants + i]! | (code << shift)
+        out[quants + i] = isUpper ? out[quants + i]! | (code << 4) : code
       }
     }
   }
 }
 
-const sixBits = (values: Float32Array, unit: number): Uint8Array =>
-  Uint8Array.from(values, (value) => (unit === 0 ? 0 : Math.min(63, Math.round(value / unit))))
+const sixBits = (value: number, unit: number): number => (unit === 0 ? 0 : Math.min(63, Math.round(value / unit)))

@@ -22,8 +22,10 @@ export const quantizeQ8_0 = (values: Float32Array, out: Uint8Array): void => {
     const d = Math.fround(largest / 127)
     const inverse = d === 0 ? 0 : Math.fround(1 / d)
     writeF16(out, at, d)
-    for (let i = 0; i < 32; i++) out[at + 2 + i] = roundAwayFromZero(Math.fround(values[base + i]! * inverse))
+    for (let i = 0; i < 32; i++) {
+      const steps = Math.fround(values[base + i]! * inverse)
+      // Cutting off the fraction after half a step away from zero rounds ties away from it.
+      out[at + 2 + i] = steps < 0 ? (steps - 0.5) | 0 : (steps + 0.5) | 0
+    }
   }
 }
-
-const roundAwayFromZero = (value: number): number => (value < 0 ? Math.ceil(value - 0.5) : Math.floor(value + 0.5))

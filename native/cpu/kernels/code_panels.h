@@ -48,18 +48,7 @@ TARGET POWERINFER_INLINE void transpose_16(const RowPanel& panel, uint64_t at, _
   FOR_REGISTERS(j, 4) vectors[j] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel.bytes + 8 * at + 32 * j));
 }
 
-// The same of eight bytes: two vectors.
-template <class Rows>
-TARGET POWERINFER_INLINE void transpose_8(const Rows& rows, uint64_t at, __m256i* vectors) {
-  const auto load = [&](uint32_t r) TARGET {
-    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(rows.row(r) + at));
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_loadl_epi64(reinterpret_cast<const __m128i*>(rows.row(r + 4) + at)), 1);
-  };
-  const __m256i ab = _mm256_unpacklo_epi32(load(0), load(1)), cd = _mm256_unpacklo_epi32(load(2), load(3));
-  vectors[0] = _mm256_unpacklo_epi64(ab, cd);
-  vectors[1] = _mm256_unpackhi_epi64(ab, cd);
-}
-
+// Of eight bytes: two vectors. Only panels have such a field.
 TARGET POWERINFER_INLINE void transpose_8(const RowPanel& panel, uint64_t at, __m256i* vectors) {
   FOR_REGISTERS(j, 2) vectors[j] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel.bytes + 8 * at + 32 * j));
 }

@@ -40,7 +40,8 @@ namespace powerinfer {
 
 template <class Block>
 void matmul_codes_avx2(const Matmul& op) {
-  multiply_panels<Block>(op);
+  if constexpr (std::is_same_v<Block, BlockG2> || std::is_same_v<Block, BlockG3>) multiply_only_panels<Block>(op);
+  else multiply_panels<Block>(op);
 }
 
 template void matmul_codes_avx2<BlockQ8_0>(const Matmul&);

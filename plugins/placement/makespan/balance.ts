@@ -2,7 +2,7 @@
 import {
   blockSeconds,
   type BlockWork,
-  byteSeconds,
+  readingSeconds,
   fits,
   type Owners,
   plainFills,
@@ -89,11 +89,11 @@ const shareOf = (
     handOff: device === home ? 0 : (devices[device]!.handOffSeconds ?? 0)
   }))
   const one = (device: number) => ({
-    ...byteSeconds(devices[device]!),
+    ...readingSeconds(devices[device]!),
     handOff: device === home ? 0 : (devices[device]!.handOffSeconds ?? 0)
   })
   return {
-    ...mostReadFirst(pool, work.scatteredBytes),
+    ...mostReadFirst(pool, work),
     streamedBytes: work.streamedBytes,
     first: one(first),
     second: one(second),

@@ -1,6 +1,5 @@
 /** Places neurons so that a token takes the least time: all devices of a block work at once, so the slowest counts, and a hand-off where there is one. */
 import {
-  byteSeconds,
   definePlugin,
   expectedWork,
   openProblem,
@@ -10,9 +9,11 @@ import {
   type PlacementProblem,
   placingOptions,
   type PluginUse,
+  readingSeconds,
   sharesOf,
   sparsityFacts,
-  usePlugin
+  usePlugin,
+  withHome
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
 import { balance, totalSeconds } from "./balance.ts"
@@ -47,26 +48,19 @@ const plugin = definePlugin({
   module: import.meta.url,
   options: Options,
   open: Effect.fnUntraced(function* ({ home, profile, proposes, confirms, candidates }, context) {
-    const homes = home === undefined && context.devices.length > 0 ? [...context.devices.keys()] : [home]
+    const asked = yield* openProblem({ policy: name, context, profile, home })
+    const work = expectedWork(context.model, asked.frequencies, { proposes, confirms, candidateShare: candidates })
     let best: { readonly problem: PlacementProblem; readonly owners: Owners; readonly seconds: number } | undefined
-    let refusal: PlacementImpossible | undefined
-    for (const candidate of homes) {
-      const opened = yield* openProblem({ policy: name, context, profile, home: candidate }).pipe(
-        Effect.catchTag("PlacementImpossible", (impossible) => Effect.succeed(impossible))
-      )
-      if (opened instanceof PlacementImpossible) {
-        refusal ??= opened
-        continue
-      }
-      const work = expectedWork(context.model, opened.frequencies, { proposes, confirms, candidateShare: candidates })
-      const owners = balance(opened, work)
+    for (const candidate of home === undefined ? context.devices.keys() : [asked.home]) {
+      const problem = withHome(asked, context, candidate)
+      const owners = problem && balance(problem, work)
       if (owners === undefined) continue
-      const seconds = homeSeconds(context, opened.home) + totalSeconds(opened, work, owners)
-      if (best === undefined || seconds < best.seconds) best = { problem: opened, owners, seconds }
+      const seconds = homeSeconds(context, candidate) + totalSeconds(problem!, work, owners)
+      if (best === undefined || seconds < best.seconds) best = { problem: problem!, owners, seconds }
     }
     if (best === undefined) {
       const reason = "single neurons are left over by every device; add memory to one"
-      return yield* refusal ?? new PlacementImpossible({ policy: name, reason })
+      return yield* new PlacementImpossible({ policy: name, reason })
     }
     return { home: best.problem.home, shares: sharesOf(best.owners, context.devices.length) }
   })
@@ -78,7 +72,7 @@ const homeSeconds = ({ model, devices, reservedBytes }: PlacementContext, home: 
   const { cacheBytes, predictorBytes } = reservedBytes ?? { cacheBytes: 0, predictorBytes: 0 }
   const device = devices[home]!
   const bytes = tokenBytes - ffnBytes + cacheBytes / 2 + predictorBytes
-  return bytes * byteSeconds(device).streamed + (device.tokenOverheadSeconds ?? 0)
+  return bytes * readingSeconds(device).byte + (device.tokenOverheadSeconds ?? 0)
 }
 
 export default plugin

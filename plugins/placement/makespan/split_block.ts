@@ -1,12 +1,13 @@
 // How long does a block take when two devices divide some of its neurons between them, and which of them go where?
-import type { ByteSeconds } from "@powerinfer/core"
+import type { BlockWork, ReadingSeconds } from "@powerinfer/core"
 
 /** Neurons of one block that a pair of devices, first and second, divides. */
 export interface SharedNeurons {
   /** In the order of what a token reads of them, most first. */
   readonly neurons: Uint32Array
-  /** [neuron_count + 1]: scattered bytes of the neurons before. */
-  readonly before: Float64Array
+  /** [neuron_count + 1]: scattered bytes of the neurons before, and how often rows of them are read alone. */
+  readonly bytesBefore: Float64Array
+  readonly readsBefore: Float64Array
   /** Of each of them. */
   readonly streamedBytes: number
   readonly first: PairDevice
@@ -16,17 +17,20 @@ export interface SharedNeurons {
 }
 
 /** One of the pair. */
-export interface PairDevice extends ByteSeconds {
+export interface PairDevice extends ReadingSeconds {
   /** If it has any neuron; 0 of the home. */
   readonly handOff: number
 }
 
 /** Neurons of a block with what a token reads of each, most first. */
-export const mostReadFirst = (neurons: Uint32Array, scatteredBytes: Float64Array) => {
+export const mostReadFirst = (neurons: Uint32Array, { scatteredBytes, reads }: BlockWork) => {
   const ordered = neurons.toSorted((a, b) => scatteredBytes[b]! - scatteredBytes[a]! || a - b)
-  const before = new Float64Array(ordered.length + 1)
-  ordered.forEach((neuron, index) => (before[index + 1] = before[index]! + scatteredBytes[neuron]!))
-  return { neurons: ordered, before }
+  const [bytesBefore, readsBefore] = [new Float64Array(ordered.length + 1), new Float64Array(ordered.length + 1)]
+  ordered.forEach((neuron, index) => {
+    bytesBefore[index + 1] = bytesBefore[index]! + scatteredBytes[neuron]!
+    readsBefore[index + 1] = readsBefore[index]! + reads[neuron]!
+  })
+  return { neurons: ordered, bytesBefore, readsBefore }
 }
 
 /** Neighbours in the order of what is read: neurons[start, start + count). */
@@ -42,18 +46,16 @@ interface Run {
  *
  * The later it begins, the less the holder reads and the more the other: the best start is where the slower of the two changes.
  */
-const bestRun = (
-  { neurons, before, streamedBytes }: SharedNeurons,
-  holder: PairDevice,
-  other: PairDevice,
-  count: number
-): Run => {
-  const all = before[neurons.length]!
-  const held = (start: number) =>
-    count * streamedBytes * holder.streamed + (before[start + count]! - before[start]!) * holder.scattered
+const bestRun = (shared: SharedNeurons, holder: PairDevice, other: PairDevice, count: number): Run => {
+  const { neurons, bytesBefore, readsBefore, streamedBytes } = shared
+  const [allBytes, allReads] = [bytesBefore[neurons.length]!, readsBefore[neurons.length]!]
+  const secondsOf = (device: PairDevice, neuronCount: number, bytes: number, reads: number) =>
+    (neuronCount * streamedBytes + bytes) * device.byte + reads * device.neuron
+  const bytesOf = (start: number) => bytesBefore[start + count]! - bytesBefore[start]!
+  const readsOf = (start: number) => readsBefore[start + count]! - readsBefore[start]!
+  const held = (start: number) => secondsOf(holder, count, bytesOf(start), readsOf(start))
   const left = (start: number) =>
-    (neurons.length - count) * streamedBytes * other.streamed +
-    (all - (before[start + count]! - before[start]!)) * other.scattered
+    secondsOf(other, neurons.length - count, allBytes - bytesOf(start), allReads - readsOf(start))
   let [low, high] = [0, neurons.length - count]
   while (low < high) {
     const middle = (low + high) >>> 1

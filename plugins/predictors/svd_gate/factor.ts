@@ -3,6 +3,11 @@
 // Errors count by what they do to outputs: E|(G - A) x|² = |(G - A) L|² with E x xᵀ = L Lᵀ. The best A is then the projection of G onto the leading left
 // singular vectors of G L (Eckart and Young), which subspace iteration finds without forming any of the others.
 
+import type { MatrixProduct } from "@powerinfer/core"
+
+/** Multiplies large matrices: `openMatrixProduct`. */
+export type Multiply = (product: MatrixProduct) => void
+
 /** Row-major f32[rows, width]. */
 export interface Matrix {
   readonly rows: number
@@ -15,48 +20,48 @@ const ridge = 1e-4
 /** Rounds of subspace iteration: each narrows what is wrong by the square of the ratio of neighbouring singular values. */
 const iterationCount = 4
 
-const newMatrix = (rows: number, width: number): Matrix => ({ rows, width, values: new Float32Array(rows * width) })
+// Explicit buffers: native code writes them.
+const newMatrix = (rows: number, width: number): Matrix => ({
+  rows,
+  width,
+  values: new Float32Array(new ArrayBuffer(4 * rows * width))
+})
+
+/** a · b: f32[a.rows, b.width]. */
+export const times = (multiply: Multiply, a: Matrix, b: Matrix): Matrix => {
+  const c = newMatrix(a.rows, b.width)
+  multiply({ form: "ab", rows: a.rows, columns: b.width, depth: a.width, a: a.values, b: b.values, c: c.values })
+  return c
+}
 
 /** a · bᵀ: f32[a.rows, b.rows]. */
-export const multiplyTransposed = (a: Matrix, b: Matrix): Matrix => {
-  const product = newMatrix(a.rows, b.rows)
-  for (let i = 0; i < a.rows; i++) {
-    for (let j = 0; j < b.rows; j++) {
-      let sum = 0
-      for (let k = 0; k < a.width; k++) sum += a.values[i * a.width + k]! * b.values[j * b.width + k]!
-      product.values[i * b.rows + j] = sum
-    }
-  }
-  return product
+export const timesTransposed = (multiply: Multiply, a: Matrix, b: Matrix): Matrix => {
+  const c = newMatrix(a.rows, b.rows)
+  multiply({ form: "abt", rows: a.rows, columns: b.rows, depth: a.width, a: a.values, b: b.values, c: c.values })
+  return c
 }
 
-export const transpose = ({ rows, width, values }: Matrix): Matrix => {
-  const turned = newMatrix(width, rows)
-  for (let i = 0; i < rows; i++) for (let k = 0; k < width; k++) turned.values[k * rows + i] = values[i * width + k]!
-  return turned
-}
-
-/** Sums x xᵀ over rows, of which only the lower triangle is kept. */
+/** Sums x xᵀ over rows. */
 export class SecondMoments {
   readonly width: number
-  #sums: Float64Array
+  readonly #multiply: Multiply
+  readonly #part: Matrix
+  readonly #sums: Float64Array
   #count = 0
 
-  constructor(width: number) {
+  constructor(multiply: Multiply, width: number) {
     this.width = width
+    this.#multiply = multiply
+    this.#part = newMatrix(width, width)
     this.#sums = new Float64Array(width * width)
   }
 
-  add(values: Float32Array, rowCount: number): void {
+  /** Adds `rowCount` vectors x: f32[row_count, width]. */
+  add(x: Float32Array, rowCount: number): void {
     const { width } = this
-    for (let row = 0; row < rowCount; row++) {
-      const x = values.subarray(row * width, (row + 1) * width)
-      for (let i = 0; i < width; i++) {
-        const factor = x[i]!
-        const at = i * width
-        for (let j = 0; j <= i; j++) this.#sums[at + j]! += factor * x[j]!
-      }
-    }
+    const { values } = this.#part
+    this.#multiply({ form: "atb", rows: width, columns: width, depth: rowCount, a: x, b: x, c: values })
+    for (let i = 0; i < values.length; i++) this.#sums[i]! += values[i]!
     this.#count += rowCount
   }
 
@@ -75,7 +80,9 @@ export class SecondMoments {
           i === j ? Math.sqrt(Math.max(sum, 0)) : lower[j * width + j] === 0 ? 0 : sum / lower[j * width + j]!
       }
     }
-    return { rows: width, width, values: Float32Array.from(lower) }
+    const root = newMatrix(width, width)
+    root.values.set(lower)
+    return root
   }
 }
 
@@ -83,18 +90,16 @@ export class SecondMoments {
  * Orthonormal rows that span the leading left singular vectors of `matrix`: f32[rank, matrix.rows].
  *
  * - `uniform`  0 … 1: where the iteration begins
- * - cost       8 iterations × rank × the matrix's size
+ * - cost       8 products of rank × the matrix's size, and 16 × rank² × (matrix.rows + matrix.width) operations to keep rows orthonormal
  */
-export const leadingLeftVectors = (matrix: Matrix, rank: number, uniform: () => number): Matrix => {
-  const turned = transpose(matrix)
-  const basis = newMatrix(rank, matrix.rows)
-  for (let i = 0; i < basis.values.length; i++) basis.values[i] = uniform() - 0.5
-  let rows: Matrix = basis
+export const leadingLeftVectors = (multiply: Multiply, matrix: Matrix, rank: number, uniform: () => number): Matrix => {
+  let left = newMatrix(rank, matrix.rows)
+  for (let i = 0; i < left.values.length; i++) left.values[i] = uniform() - 0.5
   for (let iteration = 0; iteration < iterationCount; iteration++) {
-    const right = orthonormalRows(multiplyTransposed(rows, turned))
-    rows = orthonormalRows(multiplyTransposed(right, matrix))
+    const right = orthonormalRows(times(multiply, left, matrix))
+    left = orthonormalRows(timesTransposed(multiply, right, matrix))
   }
-  return rows
+  return left
 }
 
 /** Gram and Schmidt, twice over, so that what rounding leaves of earlier rows goes too. A row that depends on those before it becomes zero. */
@@ -116,7 +121,9 @@ const orthonormalRows = ({ rows, width, values }: Matrix): Matrix => {
     const scale = after > 1e-6 * before ? 1 / after : 0
     for (let k = 0; k < width; k++) one[k]! *= scale
   }
-  return { rows, width, values: Float32Array.from(made) }
+  const orthonormal = newMatrix(rows, width)
+  orthonormal.values.set(made)
+  return orthonormal
 }
 
 const norm = (values: Float64Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))

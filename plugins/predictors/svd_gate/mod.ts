@@ -7,6 +7,7 @@ import {
   dequantize,
   modelActivation,
   openLowRankSelector,
+  openMatrixProduct,
   openPredictorWeights,
   PredictorFailure,
   PredictorMismatch,
@@ -22,7 +23,7 @@ import {
   writePredictorWeights
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
-import { leadingLeftVectors, type Matrix, multiplyTransposed, SecondMoments, transpose } from "./factor.ts"
+import { leadingLeftVectors, type Matrix, type Multiply, SecondMoments, times } from "./factor.ts"
 
 const name = "svd_gate"
 const defaultMargin = 1.5
@@ -54,6 +55,8 @@ const Options = Schema.Struct({
 
 /** Which matrices, and how far they are trusted. */
 export type SvdGateOptions = typeof Options.Type
+
+type MatrixType = "Q4_0" | "Q8_0" | "F16"
 
 const failure = (reason: string) => new PredictorFailure({ predictor: name, reason })
 
@@ -99,39 +102,36 @@ const open = Effect.fnUntraced(function* (
 
 /** One block: what the native kernel multiplies, and the deviation of its error by neuron. */
 const factorBlock = (
-  given: {
-    readonly gate: Matrix
-    readonly root: Matrix
-    readonly rank: number
-    readonly type: "Q8_0" | "Q4_0" | "F16"
-  },
+  multiply: Multiply,
+  given: { readonly gate: Matrix; readonly root: Matrix; readonly rank: number; readonly type: MatrixType },
   uniform: () => number
 ) => {
   const { gate, root, rank, type } = given
-  // (G L)ᵀ = Lᵀ Gᵀ; rows of `turned` are columns of L.
-  const turned = transpose(root)
-  const weighted = multiplyTransposed(gate, turned)
-  const left = leadingLeftVectors(weighted, rank, uniform)
-  const down = multiplyTransposed(left, transpose(gate))
+  const left = leadingLeftVectors(multiply, times(multiply, gate, root), rank, uniform)
+  // Rows of zeros, and columns, where the rank ends inside a block of the type.
   const upWidth = wholeBlocks(type, rank)
-  const up = { rows: gate.rows, width: upWidth, values: new Float32Array(gate.rows * upWidth) }
-  for (let n = 0; n < gate.rows; n++)
-    for (let r = 0; r < rank; r++) up.values[n * upWidth + r] = left.values[r * gate.rows + n]!
-  const stored = { down: quantize(type, down.values), up: quantize(type, up.values) }
-  // What the stored matrices lose, rounding included.
-  dequantize(type, stored.down, down.values)
-  dequantize(type, stored.up, up.values)
-  const downColumns = transpose(down)
-  const errors = new Float32Array(gate.rows)
-  const lost = new Float32Array(gate.width)
-  const middle = new Float32Array(rank)
+  const down = new Float32Array(new ArrayBuffer(4 * upWidth * gate.width))
+  const downRows = down.subarray(0, rank * gate.width)
+  downRows.set(times(multiply, left, gate).values)
+  const up = new Float32Array(new ArrayBuffer(4 * gate.rows * upWidth))
   for (let n = 0; n < gate.rows; n++) {
-    middle.set(up.values.subarray(n * upWidth, n * upWidth + rank))
-    const guess = multiplyTransposed({ rows: 1, width: rank, values: middle }, downColumns).values
-    for (let i = 0; i < gate.width; i++) lost[i] = gate.values[n * gate.width + i]! - guess[i]!
-    const through = multiplyTransposed({ rows: 1, width: gate.width, values: lost }, turned).values
-    errors[n] = Math.sqrt(through.reduce((sum, value) => sum + value * value, 0))
+    for (let r = 0; r < rank; r++) up[n * upWidth + r] = left.values[r * gate.rows + n]!
   }
+  const stored = { down: quantize(type, downRows), up: quantize(type, up) }
+  // What the stored matrices lose, rounding included.
+  dequantize(type, stored.down, downRows)
+  dequantize(type, stored.up, up)
+  const lost = times(
+    multiply,
+    { rows: gate.rows, width: upWidth, values: up },
+    { rows: upWidth, width: gate.width, values: down }
+  )
+  for (let i = 0; i < lost.values.length; i++) lost.values[i] = gate.values[i]! - lost.values[i]!
+  const weighted = times(multiply, lost, root).values
+  const errors = Float32Array.from({ length: gate.rows }, (_, n) => {
+    const row = weighted.subarray(n * gate.width, (n + 1) * gate.width)
+    return Math.sqrt(row.reduce((sum, value) => sum + value * value, 0))
+  })
   return { ...stored, upWidth, errors }
 }
 
@@ -144,17 +144,18 @@ const train = Effect.fnUntraced(function* (options: SvdGateOptions, context: Tra
   if (wholeBlocks(type, hiddenWidth) !== hiddenWidth) {
     return yield* failure(`rows of ${hiddenWidth} weights are not whole blocks of ${type}; train it with type=F16`)
   }
+  const multiply = yield* openMatrixProduct()
   const tensors: Array<TensorToWrite> = []
   for (let block = 0; block < blockCount; block++) {
     announce(`${name}: block ${block + 1} of ${blockCount}`)
-    const moments = new SecondMoments(hiddenWidth)
+    const moments = new SecondMoments(multiply, hiddenWidth)
     for (const { hidden, rowCount } of rows(block)) moments.add(hidden, rowCount)
     const { weights, bias } = yield* readFiringRows(model, block).pipe(
       Effect.mapError(({ message }) => failure(message))
     )
     const random = randomFromSeed(seed + block)
     const gate = { rows: ffnWidth, width: hiddenWidth, values: weights }
-    const { down, up, upWidth, errors } = factorBlock({ gate, root: moments.root(), rank, type }, () =>
+    const { down, up, upWidth, errors } = factorBlock(multiply, { gate, root: moments.root(), rank, type }, () =>
       random.nextUniform()
     )
     const vector = (values: Float32Array) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)

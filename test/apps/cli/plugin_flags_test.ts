@@ -128,6 +128,16 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe("scanArguments()", () => {
+  test("finds the predictor that is to be trained, which is no flag", () => {
+    for (const args of [
+      ["train", "mlp", "m.gguf", "--predictor.k", "3"],
+      ["train", "--seed", "3", "--json", "mlp", "m.gguf", "t.txt"],
+      ["train", "--no-bos", "--out=x", "--threads", "2", "mlp", "m.gguf"]
+    ]) {
+      expect(scanArguments(args)!.plugins.predictor).toEqual(["mlp"])
+    }
+  })
+
   test("finds what is named before the command line is parsed, in both forms", () => {
     const args = ["--log-level", "debug", "bench", "m", "--predictor", "a:x=1", "--predictor=b", "--config=c.toml"]
     expect(scanArguments([...args, "--predictor.k", "3", "--no-backend.repack", "--placement.x=1"])).toEqual({

@@ -71,9 +71,24 @@ const mostByHand = (problem: PlacementProblem, group: number): number | undefine
   return most
 }
 
+/** The fast device has room for a third of the neurons, the slow one for all. */
+const tight = (seed: number): PlacementProblem => {
+  const problem = randomProblem(seed, { blockCount: 3, ffnWidth: 7, deviceCount: 2 })
+  const all = problem.heldBytes.reduce((sum, bytes) => sum + bytes * 7, 0)
+  const [fast] = problem.fastestFirst
+  return { ...problem, roomBytes: problem.devices.map((_, device) => (device === fast ? Math.floor(all / 3) : all)) }
+}
+
+/** With hand-offs that four or five of the seven neurons of a block pay for. */
+const withDearHandOff = (problem: PlacementProblem): PlacementProblem => {
+  const [fast, slow] = problem.fastestFirst.map((device) => problem.devices[device]!.bandwidthBytesPerSecond!)
+  const handOffSeconds = 3.5 * 48 * (1 / slow! - 1 / fast!)
+  return { ...problem, devices: problem.devices.map((device) => ({ ...device, handOffSeconds })) }
+}
+
 for (let seed = 1; seed <= 12; seed++) {
   test(`ilp finds what a search through every division finds, hand-offs and unequal sizes included (seed ${seed})`, async () => {
-    const problem = randomProblem(seed, { blockCount: 3, ffnWidth: 7, deviceCount: 2 })
+    const problem = withDearHandOff(tight(seed))
     const owners = await solved(problem, 2)
     const most = mostByHand(problem, 2)
     expect(owners === undefined).toBe(most === undefined)
@@ -88,6 +103,13 @@ for (let seed = 1; seed <= 12; seed++) {
     )
   })
 }
+
+test("a hand-off changes what ilp places in some of these problems (seeds 1 to 12)", () => {
+  const changed = Array.from({ length: 12 }, (_, index) => index + 1).filter((seed) => {
+    return mostByHand(withDearHandOff(tight(seed)), 2) !== mostByHand(withoutHandOff(tight(seed)), 2)
+  })
+  expect(changed.length).toBeGreaterThan(3)
+})
 
 test("fewestWorthwhile() is where reading on the fast device and one hand-off are no slower", () => {
   const [fast, slow] = [

@@ -33,7 +33,8 @@ describe("contract, every gate read", () =>
 const workOf = ({ heldBytes, frequencies }: PlacementProblem, gates: boolean): ReadonlyArray<BlockWork> =>
   heldBytes.map((bytes, block) => ({
     streamedBytes: gates ? bytes / 3 : 0,
-    scatteredBytes: frequencies[block]!.map((frequency) => frequency * bytes * (gates ? 2 / 3 : 1))
+    scatteredBytes: frequencies[block]!.map((frequency) => frequency * bytes * (gates ? 2 / 3 : 1)),
+    reads: frequencies[block]!
   }))
 
 for (let seed = 1; seed <= 40; seed++) {
@@ -122,7 +123,11 @@ for (let seed = 1; seed <= 25; seed++) {
     const found = totalSeconds(problem, work, balance(problem, work)!)
     const oneNeuron = work.reduce((sum, block, index) => {
       const hottest = ownedBy(0, 1, 1)[0]!
-      const alone = { ...block, scatteredBytes: Float64Array.of(Math.max(...work[index]!.scatteredBytes)) }
+      const alone = {
+        ...block,
+        scatteredBytes: Float64Array.of(Math.max(...work[index]!.scatteredBytes)),
+        reads: Float64Array.of(Math.max(...work[index]!.reads))
+      }
       return (
         sum + Math.max(...[0, 1].map((home) => blockSeconds(hottest.fill(home), alone, problem.devices, home).seconds))
       )

@@ -134,7 +134,8 @@ test.skipIf(!has("backend", "cpu") || !has("backend", "reference"))(
       return greedyTokens(opened)
     })
     expect(divided).toEqual(whole)
-  }
+  },
+  60_000
 )
 
 test("planOfFile() loads as the plugin that its module exports", async () => {

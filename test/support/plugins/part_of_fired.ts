@@ -1,5 +1,5 @@
 // A predictor that knows which neurons fire and names one of every `step` of them: its recall is known, and its precision is 1. Step 0 names none.
-import { definePlugin } from "@powerinfer/core"
+import { definePlugin, type NeuronSelector, PredictorMismatch } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
 
 export default definePlugin({
@@ -15,13 +15,22 @@ export default definePlugin({
     /** Says that a selection reads so many bytes. */
     bytes: Schema.optionalKey(Schema.Int),
     /** Of activations, for the FFN to drop. */
-    threshold: Schema.optionalKey(Schema.Finite)
+    threshold: Schema.optionalKey(Schema.Finite),
+    /** Opens for no model. */
+    refuses: Schema.optionalKey(Schema.Boolean)
   }),
-  open: ({ step, others = false, bytes = 0, threshold }, { model, probe, rowCountMax }) =>
-    Effect.sync(() => {
+  open: ({ step, others = false, bytes = 0, threshold, refuses = false }, { model, probe, rowCountMax }) =>
+    Effect.gen(function* () {
       const { ffnWidth } = model.shape
+      if (refuses) {
+        return yield* new PredictorMismatch({
+          predictor: "part_of_fired",
+          expected: "another model",
+          actual: "this one"
+        })
+      }
       const activations = new Float32Array(new ArrayBuffer(rowCountMax * ffnWidth * 4))
-      return {
+      const selector: NeuronSelector = {
         proposes: "some",
         confirms: threshold !== undefined,
         exact: false,
@@ -40,5 +49,6 @@ export default definePlugin({
           }
         }
       }
+      return selector
     })
 })

@@ -1,0 +1,37 @@
+// The flags of `powerinfer compare`.
+import { Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { jsonFlag } from "./flags.ts"
+import { lazily } from "./lazily.ts"
+
+export const compareCommand = Command.make(
+  "compare",
+  {
+    experiment: Argument.String("EXPERIMENT").pipe(
+      Argument.withDescription("A TOML file that names models, texts and predictors: docs/experiments.md")
+    ),
+    out: Flag.String("out").pipe(
+      Flag.withMetavar("DIRECTORY"),
+      Flag.withDescription("Where results and reports are kept; absent: EXPERIMENT.results here"),
+      Flag.optional,
+      Flag.map(Option.getOrUndefined)
+    ),
+    replay: Flag.String("replay").pipe(
+      Flag.withMetavar("TRACE"),
+      Flag.withDescription(
+        "Judge the predictors from a trace (powerinfer profile --trace) without running the model, beside the results there are"
+      ),
+      Flag.optional,
+      Flag.map(Option.getOrUndefined)
+    ),
+    json: jsonFlag
+  },
+  lazily(async () => (await import("./commands/compare.ts")).compareFile)
+).pipe(
+  Command.withDescription(
+    "Evaluate every model with every predictor of an experiment, and report which ways no other beats; goes on where it was interrupted"
+  ),
+  Command.withExamples([
+    { command: "powerinfer compare experiment.toml", description: "Run what has not been run, and write the reports" }
+  ])
+)
