@@ -61,7 +61,9 @@ export const describePlugin = Effect.fnUntraced(function* <Kind extends PluginKi
   return described
 })
 
-const misplaced = (place: string, reason: string) => new InvalidUsage({ reason: `${place}: ${reason}` })
+/** A Schema's message says the place within on a line of its own. */
+const misplaced = (place: string, reason: string) =>
+  new InvalidUsage({ reason: `${place}: ${reason.replaceAll(/\s*\n\s*/g, " ")}` })
 
 /** What may be the name of a file in an option, which may also be the text of another plugin: then:propose=(a:file=b.gguf). */
 const fileNames = /[^\s:()=,;"'{}]+\.[A-Za-z][A-Za-z0-9_]*/g

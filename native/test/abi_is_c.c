@@ -1,5 +1,6 @@
 /* Are the headers C? They are compiled as C11 here, and every function's address is taken, so that a missing one fails to link. */
 #include "../include/powerinfer.h"
+#include "../include/powerinfer_train.h"
 #include "../include/powerinfer_plugin.h"
 
 typedef void (*any_function)(void);

@@ -2,7 +2,7 @@
 // Method: sums in double; products by 1, 2 and 3 threads compared bit for bit.
 #include <cstring>
 
-#include "../include/powerinfer.h"
+#include "../include/powerinfer_train.h"
 #include "../cpu/kernels.h"
 #include "test.h"
 #include "tiny_model.h"

@@ -2,7 +2,7 @@
 // Method: the gradient is read off one step whose update is its sign (β = 0, tiny ε) or, scaled, itself; finite differences of the loss in double.
 #include <cstring>
 
-#include "../include/powerinfer.h"
+#include "../include/powerinfer_train.h"
 #include "../train/kernels.h"
 #include "kernel_inputs.h"
 #include "tiny_model.h"

@@ -4,6 +4,7 @@
 
 #include "../cpu/abi.h"
 #include "../cpu/machine.h"
+#include "../include/powerinfer_train.h"
 #include "gemm.h"
 #include "trainer.h"
 

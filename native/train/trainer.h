@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "../cpu/cpu.h"
-#include "../include/powerinfer.h"
+#include "../include/powerinfer_train.h"
 #include "gemm.h"
 
 namespace powerinfer {

@@ -59,8 +59,8 @@ describe("profileModel()", () => {
         const { hiddenWidth, ffnWidth } = model.shape
         expect(trace.rowCount).toBe(profile.tokenCount)
         for (const [block, { firingCounts, meanMagnitudes }] of profile.blocks.entries()) {
-          const counts = new Array<number>(ffnWidth).fill(0)
-          const sums = new Array<number>(ffnWidth).fill(0)
+          const counts = Array.from({ length: ffnWidth }, () => 0)
+          const sums = Array.from({ length: ffnWidth }, () => 0)
           let wrong = 0
           for (const { rowCount, hidden, activations, active } of trace.rows(block)) {
             const exact = new Float32Array(rowCount * ffnWidth)

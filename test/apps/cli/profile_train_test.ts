@@ -87,7 +87,7 @@ describe("powerinfer train", () => {
     expect(told.options).toEqual({ share: 0.5, file: out })
     expect([existsSync(`${out}.training`), existsSync(`${out}.partial`)]).toEqual([false, false])
     const used = await runCli(["generate", model, "And", "--max-tokens", "3", "--predictor", told.predictor, "--json"])
-    expect(JSON.parse(used.stdout).active_share).toBeLessThan(0.5)
+    expect(JSON.parse(used.stdout).figures.active_share).toBeLessThan(0.5)
   }, 60_000)
 
   test("refuses a predictor that learns nothing, and wants one source", async () => {
