@@ -161,7 +161,7 @@ namespace {
 
 // Bytes of a repacked DOWN, after checking that there can be one.
 uint64_t checked_repacked_bytes(uint32_t type, uint32_t hidden_width, uint32_t ffn_width) {
-  if (type >= kTypeCount || row_bytes(type, 256) == 0) fail(POWERINFER_UNSUPPORTED, "tensor type %u is unknown", type);
+  if (type >= kFileTypeCount || row_bytes(type, 256) == 0) fail(POWERINFER_UNSUPPORTED, "tensor type %u is unknown", type);
   if (hidden_width == 0 || hidden_width > kWidthMax) {
     fail(POWERINFER_INVALID_ARGUMENT, "hidden_width is %u; it must be from 1 to %u", hidden_width, kWidthMax);
   }

@@ -56,7 +56,7 @@ Slot slot_of(Model& model, uint32_t role, uint32_t block) {
 }
 
 bool has_kernel(const Kernels& kernels, uint32_t role, uint32_t type) {
-  if (type >= kTypeCount) return false;
+  if (type >= kFileTypeCount) return false;
   if (role == POWERINFER_DOWN_BY_NEURON) return kernels.accumulate[type] != nullptr;
   if (role == POWERINFER_DOWN_REPACKED) return kernels.accumulate_repacked[type] != nullptr;
   return kernels.matmul[type] != nullptr && kernels.dequantize[type] != nullptr;

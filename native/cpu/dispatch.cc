@@ -46,6 +46,11 @@ struct TypeRow {
   BLOCKS(type, B, Form::kValues, ISAS(matmul_dequantized_scalar<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>, matmul_dequantized_avx2<B>), \
          ISAS(accumulate_repacked_scalar<B>, accumulate_repacked_avx2<B>, accumulate_repacked_avx2<B>, accumulate_repacked_avx2<B>))
 
+// Types of our own: only multiplied.
+#define MULTIPLIED(type, B) \
+  {type, B::kWeights, sizeof(B), Form::kBytes, dequantize_blocks<B>, \
+   ISAS(matmul_codes_scalar<B>, matmul_codes_avx2<B>, matmul_codes_avx2<B>, matmul_codes_vnni<B>), {}, {}}
+
 const TypeRow kTypes[] = {
     PLAIN(F32, ElementF32),
     PLAIN(F16, ElementF16),
@@ -60,11 +65,14 @@ const TypeRow kTypes[] = {
     DECODED(Q2_K, BlockQ2_K),
     DECODED(Q3_K, BlockQ3_K),
     DECODED(Q5_K, BlockQ5_K),
+    MULTIPLIED(G2, BlockG2),
+    MULTIPLIED(G3, BlockG3),
 };
 
 const QuantizeBytesKernel kQuantizeBytes[kIsaCount] = ISAS(quantize_bytes_scalar, quantize_bytes_avx2, quantize_bytes_avx2, quantize_bytes_avx2);
 const QuantizeWordsKernel kQuantizeWords[kIsaCount] = ISAS(quantize_words_scalar, quantize_words_avx2, quantize_words_avx2, quantize_words_avx2);
 const ConvertToF16Kernel kConvertToF16[kIsaCount] = ISAS(convert_to_f16_scalar, convert_to_f16_avx2, convert_to_f16_avx2, convert_to_f16_avx2);
+const SignDistancesKernel kSignDistances[kIsaCount] = ISAS(sign_distances_scalar, sign_distances_avx2, sign_distances_avx2, sign_distances_avx2);
 const MarkAboveKernel kMarkAbove[kIsaCount] = ISAS(mark_above_scalar, mark_above_avx2, mark_above_avx2, mark_above_avx2);
 // The AVX2 variant serves AVX-512 machines too: a span is converted once for four queries, and nobody has measured a wider one.
 #define ATTEND(E) ISAS(attend_span_scalar<E>, attend_span_avx2<E>, attend_span_avx2<E>, attend_span_avx2<E>)
@@ -101,6 +109,11 @@ Kernels table(uint32_t isa) {
   kernels.layer_norm = layer_norm;
   kernels.convert_to_f16 = kConvertToF16[isa];
   kernels.mark_above = kMarkAbove[isa];
+  kernels.sign_distances = kSignDistances[isa];
+#if POWERINFER_X86
+  // Some machines with AVX-512 lack the instruction.
+  if (kIsas[isa] >= POWERINFER_ISA_AVX512 && __builtin_cpu_supports("avx512vpopcntdq")) kernels.sign_distances = sign_distances_popcount;
+#endif
   return kernels;
 }
 

@@ -12,8 +12,10 @@ namespace powerinfer {
 enum Type : uint32_t {
   F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8,
   Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
+  G2 = 60, G3 = 61,  // of predictors, no file's: quant/gate_codes.h
 };
-constexpr uint32_t kTypeCount = 31;
+constexpr uint32_t kFileTypeCount = 31;
+constexpr uint32_t kTypeCount = 62;
 constexpr uint32_t kCacheTypeCount = 3;
 
 // The form in which a weight type wants activations.
@@ -103,6 +105,18 @@ using AttendSpanKernel = void (*)(const AttendSpan&);
 using DequantizeKernel = void (*)(const uint8_t* blocks, float* weights, uint64_t count);
 // out = norm(x) * weight (+ bias, layer norm only, may be null); sums in double.
 using NormKernel = void (*)(const float* x, const float* weight, const float* bias, float epsilon, uint32_t width, float* out);
+// distances[i] = Σ over planes p of 2^p · (bits set in (signs of neuron first + i ^ x_signs) & plane p), for i < count.
+struct SignDistances {
+  const uint8_t* signs;  // row n starts at signs + n * row_bytes
+  uint64_t row_bytes;    // a multiple of 32
+  uint32_t first;
+  uint32_t count;
+  const uint8_t* x_signs;  // [row_bytes]
+  const uint8_t* planes;   // [plane_count, row_bytes]
+  uint32_t plane_count;    // 1 to 3
+  uint32_t* distances;     // u32[count]
+};
+using SignDistancesKernel = void (*)(const SignDistances&);
 // Bit i % 32 of words[i / 32] = scores[i] > thresholds[i], for i < count.
 using MarkAboveKernel = void (*)(const float* scores, const float* thresholds, uint32_t count, uint32_t* words);
 using ConvertToF16Kernel = void (*)(const float* values, uint16_t* halves, uint64_t count);
@@ -121,6 +135,7 @@ struct Kernels {
   NormKernel layer_norm;
   ConvertToF16Kernel convert_to_f16;
   MarkAboveKernel mark_above;
+  SignDistancesKernel sign_distances;
 };
 
 // The kernels of an instruction set (POWERINFER_ISA_x; AUTO: the best here), or null if this CPU lacks it. `isa` becomes the one chosen.

@@ -28,6 +28,8 @@ constexpr PanelFormat kFormats[] = {
     {Q4_0, sizeof(BlockQ4_0), offsetof(BlockQ4_0, d)},
     {Q4_K, sizeof(BlockQ4_K), sizeof(BlockQ4_K)},
     {Q6_K, sizeof(BlockQ6_K), offsetof(BlockQ6_K, d)},
+    {G2, sizeof(BlockG2), offsetof(BlockG2, d)},
+    {G3, sizeof(BlockG3), offsetof(BlockG3, d)},
 };
 
 const PanelFormat* format_of(uint32_t type) {

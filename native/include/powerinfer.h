@@ -440,6 +440,19 @@ POWERINFER_API powerinfer_status powerinfer_device_close(uint32_t device);
  *   arrays   down.B [rank, hidden_width], up.B [ffn_width, rank] with rank rounded up to whole blocks of its type (what lies beyond multiplies zeros),
  *            thresholds.B f32[ffn_width]
  *   reads    all of it once for a batch of rows
+ *
+ * quantized_gate: the same with score = proxy · x / |x|, for hidden_width a multiple of 32; says that it confirms.
+ *   options  bits: 2 or 3
+ *   arrays   proxy.B [ffn_width, hidden_width rounded up to a multiple of 64], every 64 weights 18 or 26 bytes: a half d, 16 bytes with the lower two bits of
+ *            codes (of code 16 k + i bits 2 k and 2 k + 1 of byte i), of 3 bits 8 more (the third bit of code 8 k + i is bit k of byte i);
+ *            weight = d · (2 code - 3) or d · (2 code - 7). thresholds.B f32[ffn_width]
+ *   reads    all of it once for a batch of rows
+ *
+ * sign_bits: the same with score = Σ sign(gate) sign(x) m / √Σ m², m the magnitude of x in levels 0 .. 2^planes - 1 (planes 1: 1); says that it confirms.
+ *   options  planes: 1 to 3
+ *   arrays   signs.B bits [ffn_width, hidden_width rounded up to a multiple of 256], 1 for a weight below zero, the lowest bit of a byte first;
+ *            thresholds.B f32[ffn_width]
+ *   reads    all of it once for a row, from the caches but for the first
  */
 POWERINFER_API powerinfer_status powerinfer_plugin_builtin(const char* name, uint32_t name_length, uint32_t* plugin);
 

@@ -16,6 +16,8 @@ constexpr powerinfer_plugin plugin_of(const char* name, const powerinfer_predict
 
 const powerinfer_plugin kPlugins[] = {
     plugin_of("low_rank", kLowRank),
+    plugin_of("quantized_gate", kQuantizedGate),
+    plugin_of("sign_bits", kSignBits),
 };
 
 }  // namespace

@@ -13,6 +13,6 @@ const powerinfer_plugin* builtin_plugin(const std::string& name);
 std::string builtin_names();
 
 // What each file beside this one defines.
-extern const powerinfer_predictor_kernels kLowRank;
+extern const powerinfer_predictor_kernels kLowRank, kQuantizedGate, kSignBits;
 
 }  // namespace powerinfer

@@ -75,7 +75,7 @@ class LowRank {
   Matrix matrix_of(const powerinfer_plugin_context& context, const char* name, uint32_t block, uint32_t width, uint32_t rows, bool rounds_up) const {
     Matrix matrix;
     const BlockName type_name(rounds_up ? "up_type" : "down_type", block);
-    matrix.type = number_of(context, type_name.text, kTypeCount - 1);
+    matrix.type = number_of(context, type_name.text, kFileTypeCount - 1);
     if (kernels_.matmul[matrix.type] == nullptr) {
       fail(POWERINFER_UNSUPPORTED, "%s is %u, a type that the library does not multiply", type_name.text, matrix.type);
     }

@@ -1,6 +1,7 @@
 // Every block format, by one include.
 #pragma once
 #include "decode.h"
+#include "gate_codes.h"
 #include "q2_k.h"
 #include "q3_k.h"
 #include "q4_0.h"

@@ -7,6 +7,9 @@
 
 namespace powerinfer_test {
 
+// Types that matmul takes and no file has.
+constexpr powerinfer::Type kGateTypes[] = {powerinfer::G2, powerinfer::G3};
+
 enum class Values {
   kOrdinary,  // random codes, scales around 1/100
   kHostile    // extreme codes, scales zero, negative zero, subnormal or negative; activations at the edge of their code range
@@ -30,13 +33,15 @@ inline const char* name_of(uint32_t type) {
     case powerinfer::Q3_K: return "Q3_K";
     case powerinfer::Q4_K: return "Q4_K";
     case powerinfer::Q5_K: return "Q5_K";
+    case powerinfer::G2: return "G2";
+    case powerinfer::G3: return "G3";
     default: return "Q6_K";
   }
 }
 
-// Weights that share a block: 1, 32 or 256.
+// Weights that share a block: 1, 32, 64 or 256.
 inline uint32_t block_weights(uint32_t type) {
-  return powerinfer::row_bytes(type, 1) ? 1 : powerinfer::row_bytes(type, 32) ? 32 : 256;
+  return powerinfer::row_bytes(type, 1) ? 1 : powerinfer::row_bytes(type, 32) ? 32 : powerinfer::row_bytes(type, 64) ? 64 : 256;
 }
 
 inline float some_float(Random& random, Values values) {
@@ -89,6 +94,8 @@ inline std::vector<uint8_t> some_weights(uint32_t type, uint64_t count, Random& 
     case Q4_K: fill_blocks<BlockQ4_K>(bytes.data(), bytes.size(), random, values); break;
     case Q5_K: fill_blocks<BlockQ5_K>(bytes.data(), bytes.size(), random, values); break;
     case Q6_K: fill_blocks<BlockQ6_K>(bytes.data(), bytes.size(), random, values); break;
+    case G2: fill_blocks<BlockG2>(bytes.data(), bytes.size(), random, values); break;
+    case G3: fill_blocks<BlockG3>(bytes.data(), bytes.size(), random, values); break;
     default: break;
   }
   return bytes;

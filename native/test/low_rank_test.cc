@@ -13,16 +13,6 @@ using powerinfer::row_bytes;
 
 #define CHECK_STATUS(call, status) CHECK_EQUAL((call), powerinfer_status{status})
 
-// Widths that fit every block; 75 neurons are neither whole words of a set nor whole chunks.
-powerinfer_model_shape shape_of(uint32_t hidden_width, uint32_t ffn_width) {
-  powerinfer_model_shape s = small_shape();
-  s.hidden_width = hidden_width;
-  s.head_width = hidden_width / s.head_count;
-  s.rope_width = s.head_width / 2 * 2;
-  s.ffn_width = ffn_width;
-  return s;
-}
-
 uint32_t whole_blocks(uint32_t type, uint32_t width) {
   const uint32_t block = block_weights(type);
   return (width + block - 1) / block * block;
@@ -93,19 +83,6 @@ std::vector<Matrices> matrices_of(const powerinfer_model_shape& s, std::initiali
   std::vector<Matrices> blocks;
   for (uint32_t block = 0; block < s.block_count; ++block) blocks.emplace_back(s, ranks.begin()[block % ranks.size()], down_type, up_type, random);
   return blocks;
-}
-
-std::vector<float> rows_for(Random& random, uint64_t count) {
-  std::vector<float> rows(count);
-  for (float& value : rows) value = random.uniform(-1, 1);
-  return rows;
-}
-
-std::vector<uint32_t> select(const TestPredictor& predictor, const powerinfer_model_shape& s, uint32_t cpu, uint32_t block, const std::vector<float>& hidden) {
-  const uint32_t rows = static_cast<uint32_t>(hidden.size() / s.hidden_width);
-  std::vector<uint32_t> active(uint64_t{rows} * ((s.ffn_width + 31) / 32));
-  CHECK_OK(powerinfer_predictor_select(predictor.handle, cpu, block, hidden.data(), nullptr, rows, active.data()));
-  return active;
 }
 
 TEST("low_rank: names where up · f(down · x) exceeds the threshold, for all types and instruction sets (seed 61)") {

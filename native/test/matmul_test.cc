@@ -16,6 +16,7 @@ constexpr float kUntouched = -12345.0f;
 
 std::vector<uint32_t> widths_of(uint32_t type) {
   if (block_weights(type) == 1) return {1, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 257};
+  if (block_weights(type) == 64) return {64, 128, 192, 1088};
   if (block_weights(type) == 32) return {32, 64, 96, 224, 288, 1056};
   return {256, 512, 768, 1792};
 }
@@ -72,10 +73,12 @@ bool same_bits(const float* a, const float* b, uint64_t count) { return std::mem
 
 TEST("matmul equals a sum in double for every type, instruction set, width, row count and batch (seed 1)") {
   for (const uint32_t type : kAllTypes) check_type(type, Values::kOrdinary, 1);
+  for (const uint32_t type : kGateTypes) check_type(type, Values::kOrdinary, 1);
 }
 
 TEST("matmul equals a sum in double for extreme codes and zero, subnormal and negative scales (seed 2)") {
   for (const uint32_t type : kAllTypes) check_type(type, Values::kHostile, 2);
+  for (const uint32_t type : kGateTypes) check_type(type, Values::kHostile, 2);
 }
 
 TEST("matmul is exact where every Q8_0 code is -128 and every activation 127 or -127") {
@@ -93,7 +96,7 @@ TEST("matmul is exact where every Q8_0 code is -128 and every activation 127 or 
 
 TEST("matmul of codes gives the scalar bits on every instruction set (seed 5)") {
   Random random(5);
-  for (const uint32_t type : {Q8_0, Q4_0, Q4_K, Q6_K})
+  for (const uint32_t type : {Q8_0, Q4_0, Q4_K, Q6_K, G2, G3})
     for (const Values values : {Values::kOrdinary, Values::kHostile})
       for (const uint32_t batch : {1u, 3u, 4u, 65u, 130u}) {
         const Product c(type, widths_of(type).back(), 21, batch, random, values);
@@ -108,7 +111,9 @@ TEST("matmul of codes gives the scalar bits on every instruction set (seed 5)") 
 
 TEST("matmul gives the same bits for a batch of 64, of 7 and of 1, for a range, its slices, its panels and a list of rows (seed 4)") {
   Random random(4);
-  for (const uint32_t type : kAllTypes) {
+  std::vector<uint32_t> types(std::begin(kAllTypes), std::end(kAllTypes));
+  types.insert(types.end(), std::begin(kGateTypes), std::end(kGateTypes));
+  for (const uint32_t type : types) {
     const uint32_t width = widths_of(type).back();
     const Product c(type, width, 21, 64, random, Values::kOrdinary);
     for_each_isa([&](const Kernels& kernels, uint32_t isa) {

@@ -73,4 +73,28 @@ inline std::vector<uint32_t> above(const powerinfer_model_shape& s, const std::v
   return active;
 }
 
+// small_shape with other widths.
+inline powerinfer_model_shape shape_of(uint32_t hidden_width, uint32_t ffn_width) {
+  powerinfer_model_shape s = small_shape();
+  s.hidden_width = hidden_width;
+  s.head_width = hidden_width / s.head_count;
+  s.rope_width = s.head_width / 2 * 2;
+  s.ffn_width = ffn_width;
+  return s;
+}
+
+inline std::vector<float> rows_for(Random& random, uint64_t count) {
+  std::vector<float> rows(count);
+  for (float& value : rows) value = random.uniform(-1, 1);
+  return rows;
+}
+
+// What the predictor names for these rows; `cpu` may be 0.
+inline std::vector<uint32_t> select(const TestPredictor& predictor, const powerinfer_model_shape& s, uint32_t cpu, uint32_t block, const std::vector<float>& hidden) {
+  const uint32_t rows = static_cast<uint32_t>(hidden.size() / s.hidden_width);
+  std::vector<uint32_t> active(uint64_t{rows} * ((s.ffn_width + 31) / 32));
+  CHECK_OK(powerinfer_predictor_select(predictor.handle, cpu, block, hidden.data(), nullptr, rows, active.data()));
+  return active;
+}
+
 }  // namespace powerinfer_test

@@ -48,6 +48,11 @@ TARGET POWERINFER_INLINE void transpose_16(const RowPanel& panel, uint64_t at, _
   FOR_REGISTERS(j, 4) vectors[j] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel.bytes + 8 * at + 32 * j));
 }
 
+// Of eight bytes: two vectors. Only panels have such a field.
+TARGET POWERINFER_INLINE void transpose_8(const RowPanel& panel, uint64_t at, __m256i* vectors) {
+  FOR_REGISTERS(j, 2) vectors[j] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel.bytes + 8 * at + 32 * j));
+}
+
 // Lane r = the half at `at` of row r.
 template <class Rows>
 TARGET POWERINFER_INLINE __m256 halves_of(const Rows& rows, uint64_t at) {
@@ -106,6 +111,55 @@ struct Panel<BlockQ4_0> {
     FOR_REGISTERS(j, 4) {
       vectors[j] = low_nibbles(nibbles[j]);
       vectors[4 + j] = high_nibbles(nibbles[j]);
+    }
+  }
+  TARGET POWERINFER_INLINE __m256 scale(uint32_t, uint32_t) const { return d; }
+};
+
+// Bits 2 k and 2 k + 1 of every byte, doubled.
+TARGET POWERINFER_INLINE __m256i doubled_pairs(__m256i bytes, uint32_t k) {
+  const __m256i shifted = k == 0 ? _mm256_slli_epi16(bytes, 1) : _mm256_srl_epi16(bytes, _mm_cvtsi32_si128(static_cast<int>(2 * k - 1)));
+  return _mm256_and_si256(shifted, _mm256_set1_epi8(6));
+}
+
+template <>
+struct Panel<BlockG2> {
+  static constexpr uint32_t kUnits = 1, kSteps = 2, kZero = 3, kLargest = 6;
+  __m256 d;
+  __m256i pairs[4];
+
+  template <class Rows>
+  TARGET POWERINFER_INLINE void open(const Rows& rows, uint64_t block) { d = halves_of(rows, block * sizeof(BlockG2)); }
+  template <class Rows>
+  TARGET POWERINFER_INLINE void load(const Rows& rows, uint64_t block, uint32_t) {
+    transpose_16(rows, block * sizeof(BlockG2) + offsetof(BlockG2, pairs), pairs);
+  }
+  TARGET POWERINFER_INLINE void codes(uint32_t step, __m256i* vectors) const {
+    FOR_REGISTERS(j, 8) vectors[j] = doubled_pairs(pairs[j % 4], 2 * step + j / 4);
+  }
+  TARGET POWERINFER_INLINE __m256 scale(uint32_t, uint32_t) const { return d; }
+};
+
+template <>
+struct Panel<BlockG3> {
+  static constexpr uint32_t kUnits = 1, kSteps = 2, kZero = 7, kLargest = 14;
+  __m256 d;
+  __m256i pairs[4], thirds[2];
+
+  template <class Rows>
+  TARGET POWERINFER_INLINE void open(const Rows& rows, uint64_t block) { d = halves_of(rows, block * sizeof(BlockG3)); }
+  template <class Rows>
+  TARGET POWERINFER_INLINE void load(const Rows& rows, uint64_t block, uint32_t) {
+    transpose_16(rows, block * sizeof(BlockG3) + offsetof(BlockG3, pairs), pairs);
+    transpose_8(rows, block * sizeof(BlockG3) + offsetof(BlockG3, thirds), thirds);
+  }
+  // Codes 4 j .. 4 j + 3 of the step have bit 4 step + j / 2 of thirds[j % 2].
+  TARGET POWERINFER_INLINE void codes(uint32_t step, __m256i* vectors) const {
+    FOR_REGISTERS(j, 8) {
+      const uint32_t bit = 4 * step + j / 2;
+      const __m256i shifted = bit < 4 ? _mm256_sll_epi16(thirds[j % 2], _mm_cvtsi32_si128(static_cast<int>(3 - bit)))
+                                      : _mm256_srl_epi16(thirds[j % 2], _mm_cvtsi32_si128(static_cast<int>(bit - 3)));
+      vectors[j] = _mm256_or_si256(doubled_pairs(pairs[j % 4], 2 * step + j / 4), _mm256_and_si256(shifted, _mm256_set1_epi8(8)));
     }
   }
   TARGET POWERINFER_INLINE __m256 scale(uint32_t, uint32_t) const { return d; }

@@ -18,6 +18,8 @@ template void dequantize_float<ElementF16>(const uint8_t*, float*, uint64_t);
 template void dequantize_float<ElementBF16>(const uint8_t*, float*, uint64_t);
 template void dequantize_blocks<BlockQ8_0>(const uint8_t*, float*, uint64_t);
 template void dequantize_blocks<BlockQ4_0>(const uint8_t*, float*, uint64_t);
+template void dequantize_blocks<BlockG2>(const uint8_t*, float*, uint64_t);
+template void dequantize_blocks<BlockG3>(const uint8_t*, float*, uint64_t);
 template void dequantize_blocks<BlockQ4_1>(const uint8_t*, float*, uint64_t);
 template void dequantize_blocks<BlockQ5_0>(const uint8_t*, float*, uint64_t);
 template void dequantize_blocks<BlockQ5_1>(const uint8_t*, float*, uint64_t);

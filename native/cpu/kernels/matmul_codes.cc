@@ -41,5 +41,7 @@ template void matmul_codes_scalar<BlockQ8_0>(const Matmul&);
 template void matmul_codes_scalar<BlockQ4_0>(const Matmul&);
 template void matmul_codes_scalar<BlockQ4_K>(const Matmul&);
 template void matmul_codes_scalar<BlockQ6_K>(const Matmul&);
+template void matmul_codes_scalar<BlockG2>(const Matmul&);
+template void matmul_codes_scalar<BlockG3>(const Matmul&);
 
 }  // namespace powerinfer

@@ -40,13 +40,16 @@ namespace powerinfer {
 
 template <class Block>
 void matmul_codes_avx2(const Matmul& op) {
-  multiply_panels<Block>(op);
+  if constexpr (std::is_same_v<Block, BlockG2> || std::is_same_v<Block, BlockG3>) multiply_only_panels<Block>(op);
+  else multiply_panels<Block>(op);
 }
 
 template void matmul_codes_avx2<BlockQ8_0>(const Matmul&);
 template void matmul_codes_avx2<BlockQ4_0>(const Matmul&);
 template void matmul_codes_avx2<BlockQ4_K>(const Matmul&);
 template void matmul_codes_avx2<BlockQ6_K>(const Matmul&);
+template void matmul_codes_avx2<BlockG2>(const Matmul&);
+template void matmul_codes_avx2<BlockG3>(const Matmul&);
 
 }  // namespace powerinfer
 #endif

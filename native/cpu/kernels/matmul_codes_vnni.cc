@@ -31,13 +31,16 @@ namespace powerinfer {
 
 template <class Block>
 void matmul_codes_vnni(const Matmul& op) {
-  multiply_panels<Block>(op);
+  if constexpr (std::is_same_v<Block, BlockG2> || std::is_same_v<Block, BlockG3>) multiply_only_panels<Block>(op);
+  else multiply_panels<Block>(op);
 }
 
 template void matmul_codes_vnni<BlockQ8_0>(const Matmul&);
 template void matmul_codes_vnni<BlockQ4_0>(const Matmul&);
 template void matmul_codes_vnni<BlockQ4_K>(const Matmul&);
 template void matmul_codes_vnni<BlockQ6_K>(const Matmul&);
+template void matmul_codes_vnni<BlockG2>(const Matmul&);
+template void matmul_codes_vnni<BlockG3>(const Matmul&);
 
 }  // namespace powerinfer
 #endif

@@ -164,25 +164,37 @@ void multiply_panel(const Matmul& op, uint32_t i, uint32_t count, const Rows& ro
   }
 }
 
+// Weight rows i .. i + count - 1, from their panel.
+template <class Block>
+void multiply_stored_panel(const Matmul& op, uint32_t i, uint32_t count) {
+  const uint8_t* const panel = op.panels + weight_row(op, i) * op.row_bytes;
+  multiply_panel<Block>(op, i, count, RowPanel{panel}, RangeAhead(panel + kPanelsAhead));
+}
+
 template <class Block>
 void multiply_panels(const Matmul& op) {
   for (uint32_t i = 0; i < op.count; i += 8) {
     const uint32_t count = std::min(op.count - i, 8u);
-    if (op.rows == nullptr && (op.panels != nullptr || count == 8)) {
+    if (op.rows == nullptr && op.panels != nullptr) {
+      multiply_stored_panel<Block>(op, i, count);
+    } else if (op.rows == nullptr && count == 8) {
       const uint64_t at = weight_row(op, i) * op.row_bytes;
-      if (op.panels != nullptr) {
-        multiply_panel<Block>(op, i, count, RowPanel{op.panels + at}, RangeAhead(op.panels + at + kPanelsAhead));
-      } else {
-        // Rows are far apart, so the next eight are fetched in their order meanwhile; after the last, these again, from the cache.
-        const uint64_t next = i + 8 < op.count ? at + 8 * op.row_bytes : at;
-        multiply_panel<Block>(op, i, 8, RowRange{op.weight + at, op.row_bytes}, RangeAhead(op.weight + next));
-      }
-      continue;
+      // Rows are far apart, so the next eight are fetched in their order meanwhile; after the last, these again, from the cache.
+      const uint64_t next = i + 8 < op.count ? at + 8 * op.row_bytes : at;
+      multiply_panel<Block>(op, i, 8, RowRange{op.weight + at, op.row_bytes}, RangeAhead(op.weight + next));
+    } else {
+      RowList rows;  // the last one again where fewer than eight are left
+      for (uint32_t r = 0; r < 8; ++r) rows.rows[r] = op.weight + weight_row(op, i + std::min(r, count - 1)) * op.row_bytes;
+      multiply_panel<Block>(op, i, count, rows, ListAhead(op, i + 8));
     }
-    RowList rows;  // the last one again where fewer than eight are left
-    for (uint32_t r = 0; r < 8; ++r) rows.rows[r] = op.weight + weight_row(op, i + std::min(r, count - 1)) * op.row_bytes;
-    multiply_panel<Block>(op, i, count, rows, ListAhead(op, i + 8));
   }
+}
+
+// Types of our own are stored as panels wherever these kernels run: for anything else the definition serves, whose bits are the same.
+template <class Block>
+void multiply_only_panels(const Matmul& op) {
+  if (op.panels == nullptr || op.rows != nullptr) return matmul_codes_scalar<Block>(op);
+  for (uint32_t i = 0; i < op.count; i += 8) multiply_stored_panel<Block>(op, i, std::min(op.count - i, 8u));
 }
 
 }  // namespace

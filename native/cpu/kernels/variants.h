@@ -18,6 +18,7 @@ void quantize_bytes_scalar(const float* values, uint32_t width, uint32_t row_cou
 void quantize_words_scalar(const float* values, uint32_t width, uint32_t row_count, int16_t* codes, float* scales);
 template <class Element> void attend_span_scalar(const AttendSpan&);
 void convert_to_f16_scalar(const float* values, uint16_t* halves, uint64_t count);
+void sign_distances_scalar(const SignDistances&);
 void mark_above_scalar(const float* scores, const float* thresholds, uint32_t count, uint32_t* words);
 
 #if POWERINFER_X86
@@ -35,6 +36,8 @@ void quantize_bytes_avx2(const float* values, uint32_t width, uint32_t row_count
 void quantize_words_avx2(const float* values, uint32_t width, uint32_t row_count, int16_t* codes, float* scales);
 template <class Element> void attend_span_avx2(const AttendSpan&);
 void convert_to_f16_avx2(const float* values, uint16_t* halves, uint64_t count);
+void sign_distances_avx2(const SignDistances&);
+void sign_distances_popcount(const SignDistances&);  // AVX-512 VPOPCNTDQ
 void mark_above_avx2(const float* scores, const float* thresholds, uint32_t count, uint32_t* words);
 #endif
 

@@ -22,7 +22,7 @@ const guessRows = 16384
 const heldOutShare = 0.1
 const heldOutMax = 6144
 /** Step of AdamW as a share of the root mean square of the weights: it falls to 0 along a cosine, after a rise over the first steps. */
-const relativeRate = 0.02
+const relativeRate = 0.03
 const warmUpSteps = 40
 const weightDecay = 0.01
 /** Share of what a miss costs that goes by the neuron's part in the output; the rest is the same for all. */
