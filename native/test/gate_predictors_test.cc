@@ -136,7 +136,7 @@ TEST("sign_bits: names where the weighed signs agree more than the threshold (se
             }
             for (uint32_t n = 0; n < neurons; ++n) {
               int32_t sum = 0;
-              for (uint32_t i = 0; i < width; ++i) sum += (bit_of(&signs[n * row_bytes], i) != x[i] < 0) ? -m[i] : m[i];
+              for (uint32_t i = 0; i < width; ++i) sum += (bit_of(&signs[n * row_bytes], i) != (x[i] < 0)) ? -m[i] : m[i];
               const float score = static_cast<float>(sum) / std::sqrt(static_cast<float>(std::max(length, 1)));
               CHECK_EQUAL((active[row * words + n / 32] >> n % 32 & 1) != 0, score > thresholds[n]);
             }
