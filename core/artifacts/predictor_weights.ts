@@ -1,9 +1,8 @@
 // What did a predictor learn, and for which model? A GGUF file of its tensors that carries the model's hash.
 import { Effect } from "effect"
-import { withFile } from "../gguf/file_source.ts"
 import { attemptGguf } from "../gguf/gguf_error.ts"
 import { readGguf } from "../gguf/open.ts"
-import { readTensor } from "../gguf/read_tensor.ts"
+import { readTensor, readTensorBytes } from "../gguf/read_tensor.ts"
 import type { Gguf } from "../gguf/reader.ts"
 import type { TensorInfo } from "../gguf/tensor_index.ts"
 import { type MetadataRow, type TensorToWrite, writeGguf } from "../gguf/writer.ts"
@@ -110,13 +109,7 @@ export const openPredictorWeights = Effect.fnUntraced(function* ({ predictor, pa
     gguf,
     values: (name, shape) => Effect.flatMap(find(name, shape), (info) => reading(() => readTensor(gguf, info))),
     stored: (name, shape) =>
-      Effect.flatMap(find(name, shape), (info) => reading(() => ({ info, bytes: readBytes(gguf, info) })))
+      Effect.flatMap(find(name, shape), (info) => reading(() => ({ info, bytes: readTensorBytes(gguf, info) })))
   }
   return weights
 })
-
-const readBytes = (gguf: Gguf, info: TensorInfo): Uint8Array<ArrayBuffer> => {
-  const bytes = new Uint8Array(new ArrayBuffer(info.sizeBytes))
-  withFile(gguf.files[info.file]!.path, (source) => bytes.set(source.read(info.offset, info.sizeBytes)))
-  return bytes
-}

@@ -26,3 +26,10 @@ export const readTensor = (gguf: Gguf, info: TensorInfo): Float32Array<ArrayBuff
   })
   return values
 }
+
+/** Reads a whole tensor as it is stored: for native kernels that want it in memory of their own. Throws as `readTensor` does. */
+export const readTensorBytes = (gguf: Gguf, info: TensorInfo): Uint8Array<ArrayBuffer> => {
+  const bytes = new Uint8Array(new ArrayBuffer(info.sizeBytes))
+  withFile(gguf.files[info.file]!.path, (source) => bytes.set(source.read(info.offset, info.sizeBytes)))
+  return bytes
+}

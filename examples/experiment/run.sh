@@ -19,7 +19,7 @@ ln -sf "$model" model.gguf
 ln -sf "$test" test.txt
 cp "$root/examples/experiment/experiment.toml" .
 
-powerinfer profile model.gguf "$train" --out profile.json --trace trace.arrow
+powerinfer profile model.gguf "$train" --windows 128 --out profile.json --trace trace.arrow
 [ -e mlp.gguf ] || powerinfer train mlp model.gguf --trace trace.arrow --out mlp.gguf
 powerinfer place model.gguf --profile profile.json --policy greedy --out plan.json
 powerinfer evaluate model.gguf test.txt --predictor mlp:file=mlp.gguf --windows 8 --out evaluation.json

@@ -3,7 +3,14 @@
 // Whether a neuron fires is the sign of g · x + b, g its row of the gate (of an ungated FFN: of up). Over the rows of a text these products, each
 // divided by its own spread, have a covariance G C Gᵀ; its leading eigenvectors V make the two matrices: fc1 = Vᵀ G and fc2 = V (principal components;
 // for language models SVDP, arXiv:2603.14110). Training from here takes a few passes where training from random matrices takes many and ends lower.
-import { type MatrixProduct, type Model, type Random, readTensor, type TrainingData } from "@powerinfer/core"
+import {
+  type MatrixProduct,
+  type Model,
+  type Random,
+  readTensor,
+  type ThinMatrices,
+  type TrainingData
+} from "@powerinfer/core"
 import { orthonormalize } from "./orthonormalize.ts"
 
 /** Passes of subspace iteration: what training starts from need not be the optimum. */
@@ -115,13 +122,13 @@ const quadraticForms = (
   return forms.map((form) => Math.max(0, form))
 }
 
-/** The matrices of the first `rank` directions, with scores that are logits. */
+/** The matrices of the first `rank` directions, with scores that are logits; `steepness`: how many of them a spread of the gate makes, on average. */
 export const startingMatrices = (
   directions: GateDirections,
   rank: number,
   shape: Shape,
   multiply: Multiply
-): { readonly fc1: Float32Array; readonly fc2: Float32Array; readonly bias: Float32Array } => {
+): ThinMatrices & { readonly steepness: number } => {
   const { hiddenWidth, ffnWidth } = shape
   const { gate, covariance, mean, offsets } = directions
   const fc1 = directions.fc1.slice(0, rank * hiddenWidth)
@@ -132,6 +139,7 @@ export const startingMatrices = (
   const leftSquares = quadraticForms(left, covariance, shape, multiply)
   const fc2 = new Float32Array(ffnWidth * rank)
   const bias = new Float32Array(ffnWidth)
+  let steepness = 0
   for (let neuron = 0; neuron < ffnWidth; neuron++) {
     const scale = Math.min(logitMax, logitScale / Math.max(1e-3, Math.sqrt(leftSquares[neuron]!)))
     for (let k = 0; k < rank; k++) fc2[neuron * rank + k] = scale * directions.loadings[k * ffnWidth + neuron]!
@@ -139,6 +147,7 @@ export const startingMatrices = (
     let constant = offsets[neuron]!
     for (let i = 0; i < hiddenWidth; i++) constant += left[neuron * hiddenWidth + i]! * mean[i]!
     bias[neuron] = scale * constant
+    steepness += scale / ffnWidth
   }
-  return { fc1, fc2, bias }
+  return { fc1, fc2, bias, steepness }
 }

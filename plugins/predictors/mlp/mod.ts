@@ -14,7 +14,7 @@ import {
 import { Effect, type Scope } from "effect"
 import { defaults, MlpOptions } from "./options.ts"
 import { trainMlp } from "./train.ts"
-import { readMlp } from "./weights.ts"
+import { readMlp, storedMlp } from "./weights.ts"
 
 export { MlpOptions } from "./options.ts"
 
@@ -22,13 +22,17 @@ const openMlp = Effect.fnUntraced(function* (
   { file, shift = defaults.shift, confirm = defaults.confirm }: MlpOptions,
   context: PredictorContext
 ): Effect.fn.Return<NeuronSelector, PredictorRefusal, Scope.Scope> {
-  if (file === undefined) {
-    const reason = "it has no weights; train some with: powerinfer train mlp, and name them with mlp:file=PATH"
+  const weights = yield* file === undefined ? storedMlp(context.model) : readMlp(context.model, file)
+  if (weights === undefined) {
+    const reason =
+      "neither is there a file of weights, nor does the model's file hold any; train some with: powerinfer train mlp, and name them with mlp:file=PATH"
     return yield* new PredictorFailure({ predictor: "mlp", reason })
   }
-  const { relu, blocks } = yield* readMlp(context.model, file)
-  const shifted = blocks.map((block) => ({ ...block, thresholds: block.thresholds.map((value) => value + shift) }))
-  return yield* openLowRankSelector(context, { relu, reads: "hidden", confirms: confirm, blocks: shifted })
+  const blocks = weights.blocks.map((block) => ({
+    ...block,
+    thresholds: block.thresholds.map((value) => value + shift)
+  }))
+  return yield* openLowRankSelector(context, { ...weights, blocks, confirms: confirm })
 })
 
 const plugin = definePlugin({

@@ -13,6 +13,8 @@ const judgeRows = 768
 const step = 32
 /** The widest of them, as a multiple of what a block would get if all got the same. */
 const widestShare = 2.5
+/** And as a share of the hidden width, where that is not small: finding directions costs their number squared. */
+const widestRank = (hiddenWidth: number): number => Math.max(256, hiddenWidth / 4)
 
 export interface Candidacy {
   readonly model: Model
@@ -61,7 +63,7 @@ export const rankCandidates = (
 
 const ranksTried = ({ model, type, budgetBytes }: Candidacy): ReadonlyArray<number> => {
   const { hiddenWidth, ffnWidth, blockCount } = model.shape
-  const most = Math.min(hiddenWidth, ffnWidth)
+  const most = Math.min(hiddenWidth, ffnWidth, widestRank(hiddenWidth))
   const ranks: Array<number> = []
   for (let rank = step; rank <= most; rank += step) {
     const tooWide = blockBytes(type, { hiddenWidth, ffnWidth, rank }) > (widestShare * budgetBytes) / blockCount

@@ -21,13 +21,18 @@ const guessRows = 16384
 /** A last part of the rows is held out, for the choice of the best pass and for thresholds: one in ten, and no more than it takes to know them. */
 const heldOutShare = 0.1
 const heldOutMax = 6144
-/** Step of AdamW as a share of the root mean square of the weights: it falls to 0 along a cosine, after a rise over the first steps. */
-const relativeRate = 0.02
+/**
+ * Step of AdamW as a share of the root mean square of the weights, divided by the steepness of the guess, so that it moves logits alike: a good guess is steep. It
+ * falls to 0 along a cosine, after a rise over the first steps.
+ */
+const relativeRate = 0.15
 const warmUpSteps = 40
 const weightDecay = 0.01
 /** Share of what a miss costs that goes by the neuron's part in the output; the rest is the same for all. */
 const costShare = 0.5
 const costMax = 8
+/** A guess as precise as this, one of nearly full rank, is not trained. */
+const preciseEnough = 0.99
 /** Passes that may bring nothing before training ends. */
 const patience = 2
 /** Steps between two chances to be interrupted. */
@@ -98,8 +103,9 @@ export const trainBlock = Effect.fnUntraced(function* (
     const threshold = thresholdOf(scores, heldOut.codes, recall, by)
     return { threshold, outcome: outcomeOf(scores, heldOut.codes, threshold) }
   }
-  let best = { matrices: start, named: judge().outcome.named }
-  let wasted = 0
+  const guessed = judge().outcome
+  let best: { readonly matrices: ThinMatrices; readonly named: number } = { matrices: start, named: guessed.named }
+  let wasted = guessed.precision < preciseEnough ? 0 : patience
   const schedule = scheduleOf(start, Math.ceil(learning.rowCount / batchRows) * epochs)
   const weights = weightsOf(learning.codes)
   for (let epoch = 1; epoch <= epochs && wasted < patience; epoch++) {
@@ -126,21 +132,25 @@ export const trainBlock = Effect.fnUntraced(function* (
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)}%`
 
+interface Start extends ThinMatrices {
+  readonly steepness: number
+}
+
 /** The linear guess, its matrices brought to one scale, since one rate serves both; with a relu between, each direction stands there with both signs. */
 const startOf = (
   { model, block, rank, relu }: BlockTraining,
   learning: TrainingData,
   random: Random,
   multiply: (product: MatrixProduct) => void
-): ThinMatrices => {
+): Start => {
   const { shape } = model
   const directionCount = relu ? Math.ceil(rank / 2) : rank
   const rows = rowsBetween(learning, model, 0, Math.min(guessRows, learning.rowCount))
   const directions = gateDirections(model, block, rows, directionCount, random, multiply)
-  const { fc1, fc2, bias } = startingMatrices(directions, directionCount, shape, multiply)
+  const { fc1, fc2, bias, steepness } = startingMatrices(directions, directionCount, shape, multiply)
   const scale = Math.sqrt(rootMeanSquare(fc2) / rootMeanSquare(fc1))
   const both = { fc1: fc1.map((value) => value * scale), fc2: fc2.map((value) => value / scale), bias }
-  return relu ? withBothSigns(both, rank, shape) : both
+  return { ...(relu ? withBothSigns(both, rank, shape) : both), steepness }
 }
 
 /** max(0, v) - max(0, -v) = v: twice the rows, and twice the columns. */
@@ -168,8 +178,8 @@ const rootMeanSquare = (values: Float32Array): number =>
   Math.max(1e-9, Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length))
 
 /** The rate of each step. */
-const scheduleOf = ({ fc1 }: ThinMatrices, stepCount: number) => {
-  const highest = relativeRate * rootMeanSquare(fc1)
+const scheduleOf = ({ fc1, steepness }: Start, stepCount: number) => {
+  const highest = (relativeRate * rootMeanSquare(fc1)) / steepness
   let step = 0
   return (): number => {
     const rise = Math.min(1, (step + 1) / warmUpSteps)

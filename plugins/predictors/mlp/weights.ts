@@ -1,10 +1,16 @@
 // Where do the weights lie, and what is said of them?
 import {
+  attemptGguf,
+  type LowRank,
   type LowRankBlock,
   type Model,
   openPredictorWeights,
-  type PredictorFailure,
+  PredictorFailure,
   type PredictorMismatch,
+  readTensorBytes,
+  type StoredMatrix,
+  type StoredPredictor,
+  type TensorInfo,
   type TrainingContext,
   wholeBlocks,
   writePredictorWeights
@@ -71,11 +77,8 @@ export const writeMlp = (
   )
 }
 
-/** What a file says beside its tensors. */
-export interface MlpWeights {
-  readonly relu: boolean
-  readonly blocks: ReadonlyArray<LowRankBlock>
-}
+/** What a selector is made of. */
+export type MlpWeights = Pick<LowRank, "relu" | "reads" | "blocks">
 
 /** Reads a file that training wrote; fails as `openPredictorWeights` does. */
 export const readMlp = Effect.fnUntraced(function* (
@@ -98,5 +101,39 @@ export const readMlp = Effect.fnUntraced(function* (
       thresholds: yield* weights.values(threshold, [ffnWidth])
     })
   }
-  return { relu: weights.gguf.metadata.bool(keys.relu, false), blocks }
+  return { relu: weights.gguf.metadata.bool(keys.relu, false), reads: "hidden", blocks }
 })
+
+/**
+ * The predictors in the model's own file, as PowerInfer's files have them: a relu between the matrices, the residual before its norm as input, one threshold for
+ * all. A block without one is named whole. Undefined where the file has none.
+ */
+export const storedMlp = ({
+  gguf,
+  predictors,
+  sparseThreshold,
+  shape
+}: Model): Effect.Effect<MlpWeights | undefined, PredictorFailure> => {
+  const { hiddenWidth, ffnWidth } = shape
+  const read = (info: TensorInfo): StoredMatrix => ({ type: info.type, bytes: readTensorBytes(gguf, info) })
+  const blockOf = (stored: StoredPredictor | undefined): LowRankBlock =>
+    stored === undefined
+      ? {
+          rank: 1,
+          down: zeros(hiddenWidth),
+          up: zeros(ffnWidth),
+          thresholds: new Float32Array(ffnWidth).fill(-Infinity)
+        }
+      : {
+          rank: stored.rank,
+          down: read(stored.down),
+          up: read(stored.up),
+          thresholds: new Float32Array(ffnWidth).fill(sparseThreshold)
+        }
+  if (predictors === undefined) return Effect.succeed(undefined)
+  return attemptGguf(() => ({ relu: true, reads: "residual", blocks: predictors.map(blockOf) }) as const).pipe(
+    Effect.mapError(({ message }) => new PredictorFailure({ predictor: "mlp", reason: message }))
+  )
+}
+
+const zeros = (count: number): StoredMatrix => ({ type: "F32", bytes: new Uint8Array(4 * count) })

@@ -17,7 +17,7 @@ export interface Judgement {
 }
 
 /**
- * Asks every predictor about the same rows, as if they were one long session that decodes, and adds up.
+ * Asks every predictor about the same rows, as if they were one long session that decodes, in each block as if it stood there alone, and adds up.
  *
  * Bytes of the FFN: where it confirms, the gate (ungated: up) of every candidate and the other rows of those that fire; else all rows of every candidate.
  * A row is counted for each token that uses it, as it is when one session decodes.
@@ -37,8 +37,8 @@ export const judgeAll = (
     for (let row = 0; row < rowCount; row++) batch.add(0, position++, 0, false)
     const active = new NeuronSet(ffnWidth, rowCount)
     for (const [which, selector] of selectors.entries()) {
-      // Block after block of the same rows: some look ahead.
-      for (const [block, { hidden, activations }] of blocks.entries()) {
+      // From the last block to the first: who guesses at one block for the next is seen as it is where somebody else has the block before.
+      for (const [block, { hidden, activations }] of [...blocks.entries()].toReversed()) {
         active.reset(rowCount)
         if (selector.proposes === "every") active.fill()
         else selector.select(block, { rowCount, width: model.shape.hiddenWidth, values: hidden }, active, batch)

@@ -1,6 +1,6 @@
 // Goal: mlp keeps the contract of predictors; what it learns on a text it has never seen before is better than chance by far, and what it says of itself is so.
 // Method: tiny models whose rows are those of the contract suite; selections against the two products written out; a training that is ended, and goes on.
-import { describe, expect, test } from "bun:test"
+import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -8,17 +8,24 @@ import {
   loadPlugin,
   type Model,
   NeuronSet,
+  openModel,
   optionFields,
+  quantize,
+  randomFromSeed,
   readGguf,
   readTensor,
   type TrainingContext,
-  type TrainingRows
+  type TrainingRows,
+  writeGguf
 } from "@powerinfer/core"
 import { predictorContext, predictorContract, selectStrangers } from "@powerinfer/core/testing"
 import plugin, { mlp, type MlpOptions } from "@powerinfer/predictor-mlp"
 import { Effect } from "effect"
-import { openFfnTruth } from "../../../core/testing/ffn_truth.ts"
-import { openTinyModel } from "../../../core/testing/tiny_model.ts"
+import { type FfnTruth, openFfnTruth } from "../../../core/testing/ffn_truth.ts"
+import { openTinyModel, tinyModel } from "../../../core/testing/tiny_model.ts"
+
+// Training takes a second here, and more on a machine that does other things too.
+setDefaultTimeout(60_000)
 
 for (const options of [{}, { rank: 40, type: "Q4_0", relu: true, by: "magnitude" }]) {
   describe(`with ${JSON.stringify(options)}`, () => predictorContract({ test, plugin, options }))
@@ -32,13 +39,23 @@ test("mlp() loads by the module it names, and describes every option", async () 
 const shape = { blockCount: 2, hiddenWidth: 64, ffnWidth: 96, headCount: 2 }
 
 const rowsPerChunk = 64
-const chunkCount = 24
+const chunkCount = 20
 
 interface Given {
   readonly activation?: "relu" | "silu"
   readonly checkpoint?: TrainingContext["checkpoint"]
   readonly onBlock?: (block: number) => void
 }
+
+/** Rows of a block of the ReLU model; made once, because the truth is computed in plain TypeScript. */
+const rowsOf = (truth: FfnTruth, block: number): ReadonlyArray<TrainingRows> =>
+  (rowsMade[block] ??= Array.from({ length: chunkCount }, (_, chunk) => {
+    const hidden = truth.hidden(block, rowsPerChunk, 100 * block + chunk)
+    const activations = new Float32Array(rowsPerChunk * shape.ffnWidth)
+    truth.activations(block, hidden, activations)
+    return { rowCount: rowsPerChunk, hidden: hidden.values, activations }
+  }))
+const rowsMade: Array<ReadonlyArray<TrainingRows>> = []
 
 /** A tiny model, a place for a file, and a context to train in. */
 const withModel = async <A>(
@@ -65,14 +82,9 @@ const withModel = async <A>(
             rowCount: rowsPerChunk * chunkCount,
             announce: (line) => lines.push(line),
             openPredictor: () => Effect.die("nobody asks for it"),
-            rows: function* (block): Iterable<TrainingRows> {
+            rows: (block) => {
               given.onBlock?.(block)
-              for (let chunk = 0; chunk < chunkCount; chunk++) {
-                const hidden = truth.hidden(block, rowsPerChunk, 100 * block + chunk)
-                const activations = new Float32Array(rowsPerChunk * shape.ffnWidth)
-                truth.activations(block, hidden, activations)
-                yield { rowCount: rowsPerChunk, hidden: hidden.values, activations }
-              }
+              return rowsOf(truth, block)
             },
             ...(given.checkpoint && { checkpoint: given.checkpoint })
           }
@@ -164,7 +176,7 @@ describe("mlp learns", () => {
         expect(readFileSync(context.out).equals(whole)).toBe(true)
       })
     )
-  }, 60_000)
+  })
 
   test("nothing from a model whose neurons are never silent, nor from a budget without room", () =>
     withModel({ activation: "silu" }, (_model, context) =>
@@ -230,5 +242,44 @@ describe("mlp opens", () => {
           reason: expect.stringContaining("powerinfer train mlp")
         })
       })
+    ))
+
+  test("the predictors in a PowerInfer file: a relu between, the residual as input, one threshold; a block without one is named whole", () =>
+    withModel({}, (_model, context) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const rank = 8
+          const random = randomFromSeed(31)
+          const some = (count: number) => Float32Array.from({ length: count }, () => random.nextUniform() - 0.5)
+          const [fc1, fc2] = [some(rank * shape.hiddenWidth), some(shape.ffnWidth * rank)]
+          const tiny = tinyModel({ family: "llama", seed: 5, activation: "relu", shape })
+          const tensor = (name: string, columns: number, rows: number, values: Float32Array) =>
+            ({ name, type: "F32", shape: [columns, rows], chunks: () => [quantize("F32", values)] }) as const
+          yield* writeGguf(context.out, {
+            ...tiny,
+            metadata: [...tiny.metadata, ["powerinfer.sparse_threshold", "f32", 0.1]],
+            tensors: [
+              ...tiny.tensors,
+              tensor("blk.0.fc1.weight", shape.hiddenWidth, rank, fc1),
+              tensor("blk.0.fc2.weight", rank, shape.ffnWidth, fc2)
+            ]
+          })
+          const model = yield* openModel(context.out)
+          const selector = yield* plugin.open({}, predictorContext(model))
+          const hidden = { rowCount: 1, width: 64, values: new Float32Array(64).fill(9), residual: some(64) }
+          const active = new NeuronSet(shape.ffnWidth, 1)
+          selectStrangers(selector, 1, hidden, active)
+          expect(active.count(0)).toBe(shape.ffnWidth)
+          selectStrangers(selector, 0, hidden, active)
+          const dot = (row: Float32Array, start: number, other: Float32Array) =>
+            other.reduce((sum, value, at) => sum + value * row[start + at]!, 0)
+          const thin = Float32Array.from({ length: rank }, (_, k) => Math.max(0, dot(fc1, 64 * k, hidden.residual)))
+          for (let neuron = 0; neuron < shape.ffnWidth; neuron++) {
+            const score = dot(fc2, rank * neuron, thin)
+            expect(Math.abs(score - 0.1)).toBeGreaterThan(1e-5)
+            expect(active.has(0, neuron)).toBe(score > 0.1)
+          }
+        })
+      )
     ))
 })

@@ -152,7 +152,7 @@ test("judgeAll() counts what is kept, and the bytes of a token that decodes alon
   expect(judged[2]!.rows).toBeCloseTo(2 + 2, 10)
 })
 
-test("judgeAll() shows rows as one session that goes on, block after block", async () => {
+test("judgeAll() shows rows as one session that goes on, to nobody the block before first", async () => {
   const seen: Array<readonly [block: number, position: number]> = []
   const spy = naming([0], {
     select: (block, _hidden, _active, batch) => seen.push([block, batch.rows[1]!]) as unknown as void
@@ -163,10 +163,10 @@ test("judgeAll() shows rows as one session that goes on, block after block", asy
     judgeAll([spy], { model: tiny, rows: () => [chunk, chunk] })
   }).pipe(Effect.scoped, Effect.runPromise)
   expect(seen).toEqual([
-    [0, 0],
     [1, 0],
-    [0, 2],
-    [1, 2]
+    [0, 0],
+    [1, 2],
+    [0, 2]
   ])
 })
 
