@@ -41,6 +41,7 @@ Multiplier::Multiplier(ThreadPool& pool, const TrainKernels& kernels, uint32_t c
 void Multiplier::multiply(const Gemm& g) const {
   const uint32_t tile_rows = kernels_.gemm_rows, tile_columns = kernels_.gemm_columns;
   const uint32_t block_rows = kTilesDown * tile_rows;
+  if (g.rows == 0) return;  // nothing of b may be read: who multiplies nothing may have nothing
   for (uint32_t column = 0; column < g.columns; column += kColumns) {
     const uint32_t columns = std::min(kColumns, g.columns - column);
     // At least once: a product of depth 0 is zero.
