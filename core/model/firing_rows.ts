@@ -1,8 +1,9 @@
 // Which weights decide whether a neuron fires, and by how much do they have to agree with the input?
-import type { Effect } from "effect"
-import { attemptGguf, type GgufError } from "../gguf/gguf_error.ts"
+import { Effect } from "effect"
+import { attemptGguf } from "../gguf/gguf_error.ts"
 import { readTensor } from "../gguf/read_tensor.ts"
-import type { Model } from "./model.ts"
+import { PredictorFailure, PredictorMismatch } from "../predictor.ts"
+import { type Model, modelActivation } from "./model.ts"
 
 /** A neuron of a sparse block fires where `weights[neuron] · x + bias[neuron]` is above zero: the gate's rows, of an ungated FFN up's. */
 export interface FiringRows {
@@ -14,13 +15,29 @@ export interface FiringRows {
   readonly inputLength: number
 }
 
+/** Fails with `PredictorMismatch` where no activation is zero: the sign of a product then says nothing about who fires. */
+export const requireZeros = (predictor: string, { sparse, shape }: Model): Effect.Effect<void, PredictorMismatch> =>
+  sparse
+    ? Effect.void
+    : Effect.fail(
+        new PredictorMismatch({
+          predictor,
+          expected: "one that makes zeros (relu, relu_squared)",
+          actual: `the activation ${modelActivation(shape)}`
+        })
+      )
+
 /**
  * Reads what decides whether the neurons of a block fire: for predictors that are made of the model's own weights.
  *
  * - cost   4 bytes a weight while it is kept
- * - fails  if the model's files have gone or changed
+ * - fails  with `PredictorFailure` if the model's files have gone or changed
  */
-export const readFiringRows = (model: Model, block: number): Effect.Effect<FiringRows, GgufError> =>
+export const readFiringRows = (
+  predictor: string,
+  model: Model,
+  block: number
+): Effect.Effect<FiringRows, PredictorFailure> =>
   attemptGguf(() => {
     const { gate, up, ffnNorm } = model.blocks[block]!
     const { weight, bias } = gate ?? up
@@ -34,4 +51,4 @@ export const readFiringRows = (model: Model, block: number): Effect.Effect<Firin
       ...(bias && { bias: readTensor(model.gguf, bias) }),
       inputLength: Math.sqrt(squares)
     }
-  })
+  }).pipe(Effect.mapError(({ message }) => new PredictorFailure({ predictor, reason: message })))

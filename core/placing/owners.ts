@@ -1,5 +1,6 @@
 // How is it written down who holds which neuron, while a policy makes up its mind and once it has?
 import type { NeuronShare, PlacementPlan } from "../placement.ts"
+import type { PlacementProblem } from "./problem.ts"
 
 /** [block][neuron]: the index of the device that holds it. 255 devices at most. */
 export type Owners = ReadonlyArray<Uint8Array>
@@ -22,6 +23,15 @@ export const sharesOf = (owners: Owners, deviceCount: number): PlacementPlan["sh
       return bits
     })
   })
+
+/** The plan of a problem, once it is known who owns what. */
+export const planOf = (
+  { home, devices }: Pick<PlacementProblem, "home" | "devices">,
+  owners: Owners
+): PlacementPlan => ({
+  home,
+  shares: sharesOf(owners, devices.length)
+})
 
 /** Of a plan that `checkPlan` accepts. */
 export const ownersOf = ({ shares }: PlacementPlan, ffnWidth: number): Owners =>

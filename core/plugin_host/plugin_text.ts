@@ -25,7 +25,7 @@ export const parsePluginText = (text: string): NamedPluginText | string => {
     }
   }
   const options: Record<string, unknown> = {}
-  for (const part of splitOutside(written)) {
+  for (const part of splitOutsideParentheses(written, ",")) {
     const equals = part.indexOf("=")
     if (equals < 1) return unreadable(name, `"${part}" has no value`)
     options[part.slice(0, equals)] = valueOf(part.slice(equals + 1))
@@ -36,15 +36,15 @@ export const parsePluginText = (text: string): NamedPluginText | string => {
 const unreadable = (name: string, reason: string): string =>
   `the options of ${name} cannot be read (${reason}); write ${name}:key=value,key=value or ${name}:{"key": value}`
 
-/** At commas, but those between parentheses, which a value that names another plugin stands in: then:propose=(svd_gate:file=a,b=1). */
-const splitOutside = (text: string): ReadonlyArray<string> => {
+/** At separators, but those between parentheses, which a value that names another plugin stands in: then:propose=(svd_gate:file=a,b=1). */
+export const splitOutsideParentheses = (text: string, separator: string): ReadonlyArray<string> => {
   const parts: Array<string> = []
   let depth = 0
   let start = 0
   for (let at = 0; at < text.length; at++) {
     if (text[at] === "(") depth++
     else if (text[at] === ")") depth--
-    else if (text[at] === "," && depth === 0) {
+    else if (text[at] === separator && depth === 0) {
       parts.push(text.slice(start, at))
       start = at + 1
     }

@@ -5,8 +5,8 @@ import {
   openProblem,
   PlacementImpossible,
   placingOptions,
+  planOf,
   type PluginUse,
-  sharesOf,
   usePlugin
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
@@ -29,7 +29,7 @@ const plugin = definePlugin({
       const reason = "single neurons are left over by every device; add memory to one"
       return yield* new PlacementImpossible({ policy: name, reason })
     }
-    return { home: problem.home, shares: sharesOf(owners, problem.devices.length) }
+    return planOf(problem, owners)
   })
 })
 

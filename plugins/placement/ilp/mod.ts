@@ -6,8 +6,8 @@ import {
   ownedBy,
   PlacementImpossible,
   placingOptions,
+  planOf,
   type PluginUse,
-  sharesOf,
   usePlugin
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
@@ -40,12 +40,7 @@ const plugin = definePlugin({
   open: Effect.fnUntraced(function* ({ home, profile, group, timeLimit, gap }, context) {
     const problem = yield* openProblem({ policy: name, context, profile, home })
     const impossible = (reason: string) => new PlacementImpossible({ policy: name, reason })
-    const deviceCount = problem.devices.length
-    const asPlan = (owners: Parameters<typeof sharesOf>[0]) => ({
-      home: problem.home,
-      shares: sharesOf(owners, deviceCount)
-    })
-    if (deviceCount === 1) return asPlan(ownedBy(0, problem.heldBytes.length, problem.ffnWidth))
+    if (problem.devices.length === 1) return planOf(problem, ownedBy(0, problem.heldBytes.length, problem.ffnWidth))
 
     const groups = groupNeurons(problem, group)
     const solved = yield* solve(writeProgram(problem, groups), { timeLimitSeconds: timeLimit, gap })
@@ -60,7 +55,7 @@ const plugin = definePlugin({
     if (!fits(problem, owners))
       return yield* impossible("the solver's plan exceeds the memory; take another group size")
     const short = shortfall(solved, timeLimit)
-    return { ...asPlan(owners), ...(short !== undefined && { notes: [`${name}: ${short}`] }) }
+    return { ...planOf(problem, owners), ...(short !== undefined && { notes: [`${name}: ${short}`] }) }
   })
 })
 

@@ -8,9 +8,9 @@ import {
   PlacementImpossible,
   type PlacementProblem,
   placingOptions,
+  planOf,
   type PluginUse,
   readingSeconds,
-  sharesOf,
   sparsityFacts,
   usePlugin,
   withHome
@@ -62,7 +62,7 @@ const plugin = definePlugin({
       const reason = "single neurons are left over by every device; add memory to one"
       return yield* new PlacementImpossible({ policy: name, reason })
     }
-    return { home: best.problem.home, shares: sharesOf(best.owners, context.devices.length) }
+    return planOf(best.problem, best.owners)
   })
 })
 

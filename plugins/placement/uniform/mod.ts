@@ -6,9 +6,9 @@ import {
   openProblem,
   PlacementImpossible,
   placingOptions,
+  planOf,
   type PluginUse,
   randomFromSeed,
-  sharesOf,
   usePlugin
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
@@ -38,7 +38,7 @@ const plugin = definePlugin({
       const reason = "the same share of every block leaves no room for single neurons; add memory to a device"
       return yield* new PlacementImpossible({ policy: name, reason })
     }
-    return { home: problem.home, shares: sharesOf(owners, problem.devices.length) }
+    return planOf(problem, owners)
   })
 })
 

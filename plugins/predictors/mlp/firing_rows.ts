@@ -34,7 +34,7 @@ export const downNorms = ({ gguf, blocks, shape }: Model, block: number): Float3
 }
 
 /** Reads rows of a block, all or the first `rowCountMax`. */
-export const readFiringRows = (
+export const gatherRows = (
   { model, rows, rowCount }: Pick<TrainingContext, "model" | "rows" | "rowCount">,
   block: number,
   rowCountMax = rowCount

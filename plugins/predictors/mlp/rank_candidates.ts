@@ -1,6 +1,6 @@
 // What would each width bring to a block? Measured with the linear guess, which costs no training.
 import type { MatrixProduct, Model, Random, TrainingContext } from "@powerinfer/core"
-import { readFiringRows, rowsBetween } from "./firing_rows.ts"
+import { gatherRows, rowsBetween } from "./firing_rows.ts"
 import { gateDirections, type GateDirections } from "./gate_directions.ts"
 import { blockBytes, type StoredType } from "./matrices.ts"
 import { outcomeOf, type RecallOf, thresholdOf } from "./threshold.ts"
@@ -38,7 +38,7 @@ export const rankCandidates = (
 ): ReadonlyArray<Candidate> => {
   const { model, block, type, relu, recall, by, neuronBytes } = candidacy
   const { ffnWidth } = model.shape
-  const rows = readFiringRows(context, block, guessRows + judgeRows)
+  const rows = gatherRows(context, block, guessRows + judgeRows)
   const at = Math.max(1, rows.rowCount - Math.max(1, Math.min(judgeRows, Math.floor(rows.rowCount / 4))))
   const guessed = rowsBetween(rows, model, 0, at)
   const judged = rowsBetween(rows, model, at, rows.rowCount)

@@ -5,13 +5,13 @@ import {
   openMatrixProduct,
   type PredictorRefusal,
   PredictorFailure,
-  PredictorMismatch,
+  requireZeros,
   randomFromSeed,
   rowBytes,
   type TrainingContext
 } from "@powerinfer/core"
 import { Effect, type Scope } from "effect"
-import { readFiringRows } from "./firing_rows.ts"
+import { gatherRows } from "./firing_rows.ts"
 import { defaults, type MlpOptions } from "./options.ts"
 import { decodePiece, encodePiece, rememberPiece } from "./pieces.ts"
 import { rankCandidates } from "./rank_candidates.ts"
@@ -30,7 +30,7 @@ export const trainMlp = Effect.fnUntraced(function* (
   context: TrainingContext
 ): Effect.fn.Return<MlpOptions, PredictorRefusal, Scope.Scope> {
   const { model, announce } = context
-  yield* checkModel(model)
+  yield* requireZeros("mlp", model)
   if (context.rowCount < 2) {
     return yield* failure(`it cannot learn from ${context.rowCount} rows; give it a text of some thousand tokens`)
   }
@@ -60,24 +60,12 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)}%`
 
 const failure = (reason: string) => new PredictorFailure({ predictor: "mlp", reason })
 
-/** What fires must be decided by the sign of a product with the FFN's input. */
-const checkModel = ({ sparse, shape }: Model): Effect.Effect<void, PredictorMismatch> =>
-  sparse
-    ? Effect.void
-    : Effect.fail(
-        new PredictorMismatch({
-          predictor: "mlp",
-          expected: "an activation that makes zeros (relu or relu²)",
-          actual: `the activation ${shape.gated ? shape.gateActivation : shape.upActivation}, which makes none`
-        })
-      )
-
 /** A block's rows live no longer than its training. */
 const trainOne = (settings: BlockTraining, context: TrainingContext) =>
   Effect.scoped(
     Effect.gen(function* () {
       const multiply = yield* openMatrixProduct()
-      const rows = readFiringRows(context, settings.block)
+      const rows = gatherRows(context, settings.block)
       const random = randomFromSeed(seedOf(context.seed, settings.block, 1))
       return yield* trainBlock(settings, rows, random, multiply, context.announce).pipe(
         Effect.catchTag("NativeCallFailed", ({ reason }) => Effect.fail(failure(reason)))

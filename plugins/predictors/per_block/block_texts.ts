@@ -1,21 +1,13 @@
 // Which predictor does each block have, in the words of an option?
+import { splitOutsideParentheses } from "@powerinfer/core"
 
 /** A list in one text is separated by semicolons, except those between parentheses. */
-export const listOf = (written: string | ReadonlyArray<string>): ReadonlyArray<string> => {
-  if (typeof written !== "string") return written
-  const parts: Array<string> = []
-  let depth = 0
-  let start = 0
-  for (let at = 0; at < written.length; at++) {
-    if (written[at] === "(") depth++
-    else if (written[at] === ")") depth--
-    else if (written[at] === ";" && depth === 0) {
-      parts.push(written.slice(start, at))
-      start = at + 1
-    }
-  }
-  return [...parts, written.slice(start)].map((part) => part.trim()).filter((part) => part !== "")
-}
+export const listOf = (written: string | ReadonlyArray<string>): ReadonlyArray<string> =>
+  typeof written === "string"
+    ? splitOutsideParentheses(written, ";")
+        .map((part) => part.trim())
+        .filter((part) => part !== "")
+    : written
 
 /**
  * One text for each block.

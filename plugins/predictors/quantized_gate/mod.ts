@@ -4,12 +4,11 @@
  */
 import {
   definePlugin,
-  modelActivation,
   openNativeSelector,
-  PredictorFailure,
   PredictorMismatch,
   type PluginUse,
   readFiringRows,
+  requireZeros,
   usePlugin
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
@@ -46,21 +45,16 @@ const plugin = definePlugin({
   open: Effect.fnUntraced(function* ({ bits = defaultBits, margin = defaultMargin, confirm = true }, context) {
     const { model, announce } = context
     const { blockCount, hiddenWidth, ffnWidth } = model.shape
-    const mismatch = (expected: string, actual: string) => new PredictorMismatch({ predictor: name, expected, actual })
-    if (!model.sparse) {
-      return yield* mismatch(
-        "one that makes zeros (relu, relu_squared)",
-        `the activation ${modelActivation(model.shape)}`
-      )
+    yield* requireZeros(name, model)
+    if (hiddenWidth % 32 !== 0) {
+      const actual = `hidden width ${hiddenWidth}`
+      return yield* new PredictorMismatch({ predictor: name, expected: "a multiple of 32", actual })
     }
-    if (hiddenWidth % 32 !== 0) return yield* mismatch("a multiple of 32", `hidden width ${hiddenWidth}`)
     const arrays: Record<string, Uint8Array | Float32Array> = {}
     const selectionBytes: Array<number> = []
     for (let block = 0; block < blockCount; block++) {
       announce(`${name}: quantizing the gate of block ${block + 1} of ${blockCount}`)
-      const { weights, bias, inputLength } = yield* readFiringRows(model, block).pipe(
-        Effect.mapError(({ message }) => new PredictorFailure({ predictor: name, reason: message }))
-      )
+      const { weights, bias, inputLength } = yield* readFiringRows(name, model, block)
       const { bytes, errors } = quantizeGate(weights, hiddenWidth, bits)
       // Scores are divided by |x|. An error that has nothing to do with x adds one of deviation |error| / √width to them.
       const thresholds = Float32Array.from(errors, (error, neuron) => {

@@ -4,12 +4,10 @@
  */
 import {
   definePlugin,
-  modelActivation,
   openNativeSelector,
-  PredictorFailure,
-  PredictorMismatch,
   type PluginUse,
   readFiringRows,
+  requireZeros,
   usePlugin
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
@@ -48,17 +46,11 @@ const plugin = definePlugin({
   open: Effect.fnUntraced(function* ({ margin = defaultMargin, planes = defaultPlanes, confirm = true }, context) {
     const { model, announce } = context
     const { blockCount, hiddenWidth, ffnWidth } = model.shape
-    if (!model.sparse) {
-      const expected = "one that makes zeros (relu, relu_squared)"
-      const actual = `the activation ${modelActivation(model.shape)}`
-      return yield* new PredictorMismatch({ predictor: name, expected, actual })
-    }
+    yield* requireZeros(name, model)
     const arrays: Record<string, Uint8Array | Float32Array> = {}
     for (let block = 0; block < blockCount; block++) {
       announce(`${name}: the signs of block ${block + 1} of ${blockCount}`)
-      const { weights, bias, inputLength } = yield* readFiringRows(model, block).pipe(
-        Effect.mapError(({ message }) => new PredictorFailure({ predictor: name, reason: message }))
-      )
+      const { weights, bias, inputLength } = yield* readFiringRows(name, model, block)
       arrays[`signs.${block}`] = packSigns(weights, hiddenWidth)
       arrays[`thresholds.${block}`] = Float32Array.from({ length: ffnWidth }, (_, neuron) => {
         if (bias === undefined) return -margin

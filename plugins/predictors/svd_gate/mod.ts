@@ -5,17 +5,16 @@
 import {
   definePlugin,
   dequantize,
-  modelActivation,
   openLowRankSelector,
   openMatrixProduct,
   openPredictorWeights,
   PredictorFailure,
-  PredictorMismatch,
   type PluginUse,
   type PredictorContext,
   quantize,
   randomFromSeed,
   readFiringRows,
+  requireZeros,
   type TensorToWrite,
   type TrainingContext,
   usePlugin,
@@ -60,24 +59,13 @@ type MatrixType = "Q4_0" | "Q8_0" | "F16"
 
 const failure = (reason: string) => new PredictorFailure({ predictor: name, reason })
 
-const requireSparse = ({ model }: Pick<PredictorContext, "model">) =>
-  model.sparse
-    ? Effect.void
-    : Effect.fail(
-        new PredictorMismatch({
-          predictor: name,
-          expected: "one that makes zeros (relu, relu_squared)",
-          actual: `the activation ${modelActivation(model.shape)}`
-        })
-      )
-
 const open = Effect.fnUntraced(function* (
   { file, margin = defaultMargin, confirm = true }: SvdGateOptions,
   context: PredictorContext
 ) {
   const { model } = context
   const { blockCount, hiddenWidth, ffnWidth } = model.shape
-  yield* requireSparse(context)
+  yield* requireZeros(name, context.model)
   if (file === undefined) return yield* failure("it needs a file; make it with: powerinfer train svd_gate")
   const weights = yield* openPredictorWeights({ predictor: name, path: file, model })
   const blocks = yield* Effect.forEach(
@@ -138,7 +126,7 @@ const factorBlock = (
 const train = Effect.fnUntraced(function* (options: SvdGateOptions, context: TrainingContext) {
   const { model, rows, seed, out, announce } = context
   const { blockCount, hiddenWidth, ffnWidth } = model.shape
-  yield* requireSparse(context)
+  yield* requireZeros(name, context.model)
   const { type = defaultType, rank: asked = Math.ceil(defaultRankShare * hiddenWidth) } = options
   const rank = Math.min(asked, hiddenWidth, ffnWidth)
   if (wholeBlocks(type, hiddenWidth) !== hiddenWidth) {
@@ -150,9 +138,7 @@ const train = Effect.fnUntraced(function* (options: SvdGateOptions, context: Tra
     announce(`${name}: block ${block + 1} of ${blockCount}`)
     const moments = new SecondMoments(multiply, hiddenWidth)
     for (const { hidden, rowCount } of rows(block)) moments.add(hidden, rowCount)
-    const { weights, bias } = yield* readFiringRows(model, block).pipe(
-      Effect.mapError(({ message }) => failure(message))
-    )
+    const { weights, bias } = yield* readFiringRows(name, model, block)
     const random = randomFromSeed(seed + block)
     const gate = { rows: ffnWidth, width: hiddenWidth, values: weights }
     const { down, up, upWidth, errors } = factorBlock(multiply, { gate, root: moments.root(), rank, type }, () =>

@@ -81,7 +81,7 @@ for (const family of ["llama", "opt"] as const) {
         const truth = openFfnTruth(model)
         let sure = 0
         for (let block = 0; block < blockCount; block++) {
-          const { weights, bias, inputLength } = yield* readFiringRows(model, block)
+          const { weights, bias, inputLength } = yield* readFiringRows("quantized_gate", model, block)
           const { bytes, errors } = quantizeGate(weights, hiddenWidth, bits)
           const rows = truth.hidden(block, 3, 6)
           const active = new NeuronSet(ffnWidth, 3)

@@ -47,7 +47,7 @@ for (const family of ["llama", "opt"] as const) {
         const selector = yield* plugin.open({ planes, margin }, predictorContext(model))
         const truth = openFfnTruth(model)
         for (let block = 0; block < blockCount; block++) {
-          const { weights, bias, inputLength } = yield* readFiringRows(model, block)
+          const { weights, bias, inputLength } = yield* readFiringRows("sign_bits", model, block)
           const rows = truth.hidden(block, 3, 9)
           const active = new NeuronSet(ffnWidth, 3)
           selectStrangers(selector, block, rows, active)
