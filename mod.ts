@@ -14,8 +14,10 @@ import { Effect, Layer } from "effect"
 
 export * from "@powerinfer/core"
 
-/** The plugins that come with powerinfer, found as those of any other project are: in its workspace, or among its dependencies. */
-export const firstPartyPlugins = discoverPlugins(fileURLToPath(new URL(".", import.meta.url)))
+/** The plugins that come with powerinfer, found as those of any other project are, in its workspace or among its dependencies, when they are first asked for. */
+export const firstPartyPlugins = Effect.runSync(
+  Effect.cached(discoverPlugins(fileURLToPath(new URL(".", import.meta.url))))
+)
 
 /** What runs where nobody says otherwise. */
 const pluginDefaults = {

@@ -5,7 +5,7 @@ import { type EngineSettings, openEngine, withDefaults } from "powerinfer"
 import type { EngineFlags } from "./flags.ts"
 import { pluginReport } from "./plugin_report.ts"
 import { pluginUses } from "./plugin_uses.ts"
-import { findablePlugins } from "./plugins.ts"
+import { knownPlugins } from "./plugins.ts"
 import { withProgress } from "./progress.ts"
 
 /** Of the commands that have it. */
@@ -23,10 +23,9 @@ export const engineSettings = Effect.fnUntraced(function* (model: string, flags:
   const contextLength = flags.ctx ?? file?.ctx
   const cacheType = flags.kvType ?? file?.kvType
   const checkPlugins = flags.checkPlugins ?? file?.checkPlugins
-  const { ours, theirs } = yield* findablePlugins
   const settings: EngineSettings = {
     model,
-    known: [...ours, ...theirs],
+    known: yield* knownPlugins,
     backends: yield* pluginUses("backend", flags.backend, flags),
     ...(predictor && { predictor }),
     ...(placement && { placement }),

@@ -15,7 +15,7 @@ import type { ExperimentFile, PluginGrid } from "./experiment_file.ts"
 import { describePlugin, expandPlugins } from "./experiment_plugins.ts"
 import { findPlugin } from "./find_plugin.ts"
 import { InvalidUsage } from "./invalid_usage.ts"
-import { findablePlugins } from "./plugins.ts"
+import { knownPlugins } from "./plugins.ts"
 
 /** Computes every neuron, computes all that fire, and looks at what others guess. */
 const denseName = "every_neuron"
@@ -53,7 +53,6 @@ export const resolveExperiment = Effect.fnUntraced(function* (file: ExperimentFi
   const backends = yield* expandAll("backend", file.backends)
   const placements = yield* expandAll("placement", file.placements)
   const dense = yield* findPlugin("predictor", denseName)
-  const { ours, theirs } = yield* findablePlugins
   const defaults = yield* withDefaults({ model: file.models[0]!, predictor: dense })
   const experiment: Experiment = {
     models,
@@ -67,7 +66,7 @@ export const resolveExperiment = Effect.fnUntraced(function* (file: ExperimentFi
     placements: placements.length > 0 ? placements : [yield* describePlugin(defaults.placement)],
     backends: backends.length > 0 ? backends : yield* Effect.forEach(defaults.backends, (use) => describePlugin(use)),
     plan: {
-      known: [...ours, ...theirs],
+      known: yield* knownPlugins,
       rowCountMax: file.batch ?? defaults.rowCountMax,
       sparseRowCountMax: defaults.sparseRowCountMax
     },

@@ -13,7 +13,7 @@ import {
   type PluginUse
 } from "powerinfer"
 import { InvalidUsage } from "./invalid_usage.ts"
-import { findablePlugins } from "./plugins.ts"
+import { knownPlugins } from "./plugins.ts"
 
 /**
  * Finds the plugin that `text` means, and its options.
@@ -39,8 +39,7 @@ export const findPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
 
 const locatePlugin = Effect.fnUntraced(function* (kind: PluginKind, name: string) {
   if (/^[./]|^[A-Za-z]:[\\/]|\.[cm]?[jt]s$/.test(name)) return pathToFileURL(resolve(name)).href
-  const { ours, theirs } = yield* findablePlugins
-  const listed = [...ours, ...theirs]
+  const listed = yield* knownPlugins
   if (listed.some((listing) => listing.kind === kind && (listing.name === name || listing.package === name))) {
     return (yield* pickPlugin(listed, kind, name)).module
   }

@@ -17,7 +17,7 @@ import { readPluginText } from "../find_plugin.ts"
 import { InvalidUsage } from "../invalid_usage.ts"
 import { note, print, printJson } from "../output.ts"
 import { pluginUses } from "../plugin_uses.ts"
-import { findablePlugins } from "../plugins.ts"
+import { knownPlugins } from "../plugins.ts"
 import { withProgress } from "../progress.ts"
 import { prepareTexts, runTexts, type TextInput } from "./profile.ts"
 
@@ -69,8 +69,7 @@ const trainOn = Effect.fnUntraced(function* (
   // What a flag named --predictor says elsewhere, the argument says here.
   const flags: EngineFlags = { ...input, file: undefined, predictor: undefined }
   const [use] = yield* pluginUses("predictor", [input.predictor], flags)
-  const { ours, theirs } = yield* findablePlugins
-  const known = [...ours, ...theirs]
+  const known = yield* knownPlugins
   yield* requireTrainer(use!, known)
   const model = yield* openModel(input.model)
   const prepared = yield* prepareTexts(input)
