@@ -1,9 +1,9 @@
 // How fast can this machine read memory? The floor of every token is the bytes it must read divided by this.
 import { Effect, Schema } from "effect"
 import type { NativeLibraryError } from "./library.ts"
-import { isaNames, type IsaName } from "./machine.ts"
+import type { IsaName } from "./machine.ts"
 import { mapFile, mapFileSymbols } from "./map_file.ts"
-import { openHandle } from "./open_handle.ts"
+import { openThreads, threadSymbols } from "./open_threads.ts"
 import { loadPowerinfer } from "./powerinfer.ts"
 
 /** Reading cannot be measured: an instruction set this CPU lacks, a file that cannot be mapped, no memory. */
@@ -29,10 +29,9 @@ export interface BandwidthOptions {
 
 const symbols = {
   ...mapFileSymbols,
-  powerinfer_cpu_open: { args: ["u32", "u32", "buf"], ret: "i32" },
+  ...threadSymbols,
   powerinfer_cpu_measure_bandwidth: { args: ["u32", "f64", "u32", "buf"], ret: "i32" },
-  powerinfer_cpu_measure_file_bandwidth: { args: ["u32", "u32", "u32", "buf"], ret: "i32" },
-  powerinfer_cpu_close: { args: ["u32"], ret: "i32" }
+  powerinfer_cpu_measure_file_bandwidth: { args: ["u32", "u32", "u32", "buf"], ret: "i32" }
 } as const
 
 /** Measured on the way to this: 256 MiB and less at times read faster than memory can be, out of caches. */
@@ -52,13 +51,7 @@ export const measureBandwidth = (
       const native = yield* loadPowerinfer(symbols)
       const { symbols: calls } = native
       const { threads = 0, isa = "auto", file, sizeBytes = bandwidthBufferBytes, repetitions = 5 } = options
-      const isaNumber = isaNames.indexOf(isa)
-      const cpu = yield* openHandle(
-        native,
-        "powerinfer_cpu_open",
-        (out) => calls.powerinfer_cpu_open(threads, isaNumber, out),
-        (handle) => calls.powerinfer_cpu_close(handle)
-      )
+      const cpu = yield* openThreads(native, threads, isa)
       const bytesPerSecond = new Float64Array(new ArrayBuffer(8))
       let call: keyof typeof symbols = "powerinfer_cpu_measure_bandwidth"
       let status: number

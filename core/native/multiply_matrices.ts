@@ -1,7 +1,7 @@
 // How are large matrices multiplied, for what is learned and factorized on this machine?
 import { Effect, type Scope } from "effect"
 import type { NativeLibraryError } from "./library.ts"
-import { openHandle } from "./open_handle.ts"
+import { openThreads, threadSymbols } from "./open_threads.ts"
 import { loadPowerinfer } from "./powerinfer.ts"
 
 /** POWERINFER_GEMM_x, in its order: a · b, a · bᵀ, aᵀ · b. */
@@ -23,8 +23,7 @@ export interface MatrixProduct {
 }
 
 const symbols = {
-  powerinfer_cpu_open: { args: ["u32", "u32", "buf"], ret: "i32" },
-  powerinfer_cpu_close: { args: ["u32"], ret: "i32" },
+  ...threadSymbols,
   powerinfer_gemm_f32: {
     args: ["u32", "u32", "u32", "u32", "u32", "buf", "u32", "buf", "u32", "u32", "buf", "u32"],
     ret: "i32"
@@ -43,12 +42,7 @@ export const openMatrixProduct = Effect.fnUntraced(function* (
 ): Effect.fn.Return<(product: MatrixProduct) => void, NativeLibraryError, Scope.Scope> {
   const native = yield* loadPowerinfer(symbols)
   const { symbols: calls, check } = native
-  const cpu = yield* openHandle(
-    native,
-    "powerinfer_cpu_open",
-    (out) => calls.powerinfer_cpu_open(threads, 0, out),
-    (handle) => calls.powerinfer_cpu_close(handle)
-  ).pipe(Effect.orDie)
+  const cpu = yield* Effect.orDie(openThreads(native, threads))
   return ({ form, rows, columns, depth, a, b, c, adds = false }) => {
     requireMatrix("a", a, rows, depth)
     requireMatrix("b", b, depth, columns)

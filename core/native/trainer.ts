@@ -2,6 +2,7 @@
 import { Effect, type Scope } from "effect"
 import type { NativeLibraryError } from "./library.ts"
 import { openHandle } from "./open_handle.ts"
+import { openThreads, threadSymbols } from "./open_threads.ts"
 import { loadPowerinfer } from "./powerinfer.ts"
 import type { NativeCallFailed } from "./status.ts"
 
@@ -55,8 +56,7 @@ export interface Trainer {
 }
 
 const symbols = {
-  powerinfer_cpu_open: { args: ["u32", "u32", "buf"], ret: "i32" },
-  powerinfer_cpu_close: { args: ["u32"], ret: "i32" },
+  ...threadSymbols,
   powerinfer_trainer_open: { args: ["u32", "buf", "buf"], ret: "i32" },
   powerinfer_trainer_write: { args: ["u32", "u32", "buf", "u32"], ret: "i32" },
   powerinfer_trainer_read: { args: ["u32", "u32", "buf", "u32"], ret: "i32" },
@@ -87,12 +87,7 @@ export const openTrainer = Effect.fnUntraced(function* (
   const { hiddenWidth, rank, ffnWidth, rowCountMax, threads = 0 } = options
   const native = yield* loadPowerinfer(symbols)
   const { symbols: calls, check } = native
-  const cpu = yield* openHandle(
-    native,
-    "powerinfer_cpu_open",
-    (out) => calls.powerinfer_cpu_open(threads, 0, out),
-    (handle) => calls.powerinfer_cpu_close(handle)
-  )
+  const cpu = yield* openThreads(native, threads)
   const trainer = yield* openHandle(
     native,
     "powerinfer_trainer_open",

@@ -1,9 +1,8 @@
 // How are threads with an instruction set had?
 import {
   BackendFailure,
-  isaNames,
   loadPowerinfer,
-  openHandle,
+  openThreads,
   type Powerinfer,
   readMachineFrom,
   type NativeLibraryError
@@ -28,12 +27,8 @@ export const openCpu = Effect.fnUntraced(function* (
   if (options.isa !== "auto" && !isas.includes(options.isa)) {
     return yield* backendFailure(`this CPU does not run ${options.isa}; choose auto or one of ${isas.join(", ")}`)
   }
-  const isa = isaNames.indexOf(options.isa)
-  const handle = yield* openHandle(
-    native,
-    "powerinfer_cpu_open",
-    (out) => native.symbols.powerinfer_cpu_open(options.threads, isa, out),
-    (cpu) => native.symbols.powerinfer_cpu_close(cpu)
-  ).pipe(Effect.mapError(({ reason }) => backendFailure(reason)))
+  const handle = yield* openThreads(native, options.threads, options.isa).pipe(
+    Effect.mapError(({ reason }) => backendFailure(reason))
+  )
   return { native, handle }
 })

@@ -1,13 +1,12 @@
 // Which functions of libpowerinfer does this backend call?
 
-import { mapFileSymbols } from "@powerinfer/core"
+import { mapFileSymbols, threadSymbols } from "@powerinfer/core"
 
 /** Definitions of native/include/powerinfer.h, in its order. */
 export const cpuSymbols = {
   powerinfer_machine_read: { args: ["buf"], ret: "i32" },
   ...mapFileSymbols,
-  powerinfer_cpu_open: { args: ["u32", "u32", "buf"], ret: "i32" },
-  powerinfer_cpu_close: { args: ["u32"], ret: "i32" },
+  ...threadSymbols,
   powerinfer_model_open: { args: ["u32", "buf", "buf"], ret: "i32" },
   powerinfer_model_bind: { args: ["u32", "u32", "u32", "u32", "f64", "u32", "u32", "u32"], ret: "i32" },
   powerinfer_model_make_resident: { args: ["u32", "u32", "u32", "u32"], ret: "i32" },
