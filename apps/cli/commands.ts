@@ -1,7 +1,7 @@
 // What can be typed after `powerinfer`?
 //
 // Flags are declared here; the module that does the work is imported when its command runs, so that none waits for the others.
-import { Option, Schema } from "effect"
+import { Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { compareCommand } from "./compare_command.ts"
 import { convertCommand } from "./convert_command.ts"
@@ -13,6 +13,7 @@ import {
   jsonFlag,
   kvTypeFlag,
   modelArgument,
+  optional,
   profileFlag,
   samplingFlags,
   textArgument
@@ -60,11 +61,7 @@ const chat = (engine: EngineFlagConfig) =>
     "chat",
     {
       model: modelArgument,
-      system: Flag.String("system").pipe(
-        Flag.withDescription("Instructions that precede the conversation"),
-        Flag.optional,
-        Flag.map(Option.getOrUndefined)
-      ),
+      system: optional(Flag.String("system").pipe(Flag.withDescription("Instructions that precede the conversation"))),
       ...samplingFlags,
       ...engine,
       json: jsonFlag

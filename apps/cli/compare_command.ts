@@ -1,7 +1,6 @@
 // The flags of `powerinfer compare`.
-import { Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { jsonFlag } from "./flags.ts"
+import { jsonFlag, optional } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 
 export const compareCommand = Command.make(
@@ -10,19 +9,19 @@ export const compareCommand = Command.make(
     experiment: Argument.String("EXPERIMENT").pipe(
       Argument.withDescription("A TOML file that names models, texts and predictors: docs/experiments.md")
     ),
-    out: Flag.String("out").pipe(
-      Flag.withMetavar("DIRECTORY"),
-      Flag.withDescription("Where results and reports are kept; absent: EXPERIMENT.results here"),
-      Flag.optional,
-      Flag.map(Option.getOrUndefined)
+    out: optional(
+      Flag.String("out").pipe(
+        Flag.withMetavar("DIRECTORY"),
+        Flag.withDescription("Where results and reports are kept; absent: EXPERIMENT.results here")
+      )
     ),
-    replay: Flag.String("replay").pipe(
-      Flag.withMetavar("TRACE"),
-      Flag.withDescription(
-        "Judge the predictors from a trace (powerinfer profile --trace) without running the model, beside the results there are"
-      ),
-      Flag.optional,
-      Flag.map(Option.getOrUndefined)
+    replay: optional(
+      Flag.String("replay").pipe(
+        Flag.withMetavar("TRACE"),
+        Flag.withDescription(
+          "Judge the predictors from a trace (powerinfer profile --trace) without running the model, beside the results there are"
+        )
+      )
     ),
     json: jsonFlag
   },

@@ -1,7 +1,7 @@
 // powerinfer convert: its flags.
 import { Argument, Command, Flag } from "effect/cli"
 import { count, writableTypes } from "./flag_values.ts"
-import { jsonFlag, optional } from "./flags.ts"
+import { jsonFlag, optional, optionalFile } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 
 export const convertCommand = Command.make(
@@ -25,18 +25,11 @@ export const convertCommand = Command.make(
         )
       )
     ),
-    predictor: optional(
-      Flag.String("predictor").pipe(
-        Flag.withMetavar("FILE"),
-        Flag.withDescription("With --to powerinfer: a GGUF file with blk.N.fc1.weight and blk.N.fc2.weight")
-      )
+    predictor: optionalFile(
+      "predictor",
+      "With --to powerinfer: a GGUF file with blk.N.fc1.weight and blk.N.fc2.weight"
     ),
-    model: optional(
-      Flag.String("model").pipe(
-        Flag.withMetavar("FILE"),
-        Flag.withDescription("The model that statistics or an index are of; absent: the one that lies beside them")
-      )
-    ),
+    model: optionalFile("model", "The model that statistics or an index are of; absent: the one that lies beside them"),
     tokens: optional(
       Flag.Int("tokens").pipe(
         Flag.withSchema(count(1)),

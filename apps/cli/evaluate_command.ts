@@ -1,8 +1,8 @@
 // The flags of `powerinfer evaluate`.
-import { Option, Schema } from "effect"
+import { Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { count } from "./flag_values.ts"
-import { type engineFlags, jsonFlag, modelArgument } from "./flags.ts"
+import { type engineFlags, jsonFlag, modelArgument, optional, optionalFile } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 
 const seed = Schema.Int.check(Schema.isUint32())
@@ -18,23 +18,23 @@ export const evaluateCommand = ({ ctx: _ctx, ...engine }: ReturnType<typeof engi
         Argument.withDescription("Files of text the model has not seen; <|doc|> on a line of its own begins a document")
       ),
       ...engine,
-      ctx: Flag.Int("ctx").pipe(
-        Flag.withSchema(count(2)),
-        Flag.withDescription("Tokens of a window; absent: 512, or what the model was made for"),
-        Flag.optional,
-        Flag.map(Option.getOrUndefined)
+      ctx: optional(
+        Flag.Int("ctx").pipe(
+          Flag.withSchema(count(2)),
+          Flag.withDescription("Tokens of a window; absent: 512, or what the model was made for")
+        )
       ),
-      windows: Flag.Int("windows").pipe(
-        Flag.withSchema(count(1)),
-        Flag.withDescription("Windows to run; absent: all of the text"),
-        Flag.optional,
-        Flag.map(Option.getOrUndefined)
+      windows: optional(
+        Flag.Int("windows").pipe(
+          Flag.withSchema(count(1)),
+          Flag.withDescription("Windows to run; absent: all of the text")
+        )
       ),
-      windowSeed: Flag.Int("window-seed").pipe(
-        Flag.withSchema(seed),
-        Flag.withDescription("Draws the windows from the whole text; absent: those it begins with"),
-        Flag.optional,
-        Flag.map(Option.getOrUndefined)
+      windowSeed: optional(
+        Flag.Int("window-seed").pipe(
+          Flag.withSchema(seed),
+          Flag.withDescription("Draws the windows from the whole text; absent: those it begins with")
+        )
       ),
       protocol: Flag.Literals("protocol", ["llama.cpp", "whole_windows"]).pipe(
         Flag.withDescription(
@@ -63,12 +63,7 @@ export const evaluateCommand = ({ ctx: _ctx, ...engine }: ReturnType<typeof engi
         ),
         Flag.withDefault(true)
       ),
-      out: Flag.String("out").pipe(
-        Flag.withMetavar("FILE"),
-        Flag.withDescription("Where the evaluation is kept"),
-        Flag.optional,
-        Flag.map(Option.getOrUndefined)
-      ),
+      out: optionalFile("out", "Where the evaluation is kept"),
       json: jsonFlag
     },
     lazily(async () => (await import("./commands/evaluate.ts")).evaluateFiles)

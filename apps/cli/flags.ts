@@ -11,6 +11,10 @@ import type { SettingsFile } from "./settings_file.ts"
 export const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.optional(flag).pipe(Flag.map(Option.getOrUndefined))
 
+/** A file that need not be named. */
+export const optionalFile = (name: string, description: string) =>
+  optional(Flag.String(name).pipe(Flag.withMetavar("FILE"), Flag.withDescription(description)))
+
 export const modelArgument = Argument.String("MODEL").pipe(
   Argument.withDescription("A GGUF file; of a split model, any part")
 )

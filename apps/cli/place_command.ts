@@ -1,15 +1,9 @@
 // What can be typed after `powerinfer place`?
-import { Option, Schema } from "effect"
+import { Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { batchRows, count } from "./flag_values.ts"
-import { ctxFlag, jsonFlag, kvTypeFlag, modelArgument } from "./flags.ts"
+import { ctxFlag, jsonFlag, kvTypeFlag, modelArgument, optional, optionalFile } from "./flags.ts"
 import { lazily } from "./lazily.ts"
-
-const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
-  Flag.optional(flag).pipe(Flag.map(Option.getOrUndefined))
-
-const fileFlag = (name: string, description: string) =>
-  optional(Flag.String(name).pipe(Flag.withMetavar("FILE"), Flag.withDescription(description)))
 
 export const placeCommand = Command.make(
   "place",
@@ -22,7 +16,7 @@ export const placeCommand = Command.make(
       ),
       Flag.withDefault("makespan")
     ),
-    profile: fileFlag("profile", "An activation profile (powerinfer profile); absent: every neuron fires alike"),
+    profile: optionalFile("profile", "An activation profile (powerinfer profile); absent: every neuron fires alike"),
     devices: Flag.String("devices").pipe(
       Flag.withMetavar("FILE|here"),
       Flag.withDescription("A device file, or here: the backends of this machine, measured; absent: here"),
@@ -39,7 +33,7 @@ export const placeCommand = Command.make(
       ),
       Flag.withDefault(true)
     ),
-    saveDevices: fileFlag("save-devices", "Write the devices with what was measured, as a device file"),
+    saveDevices: optionalFile("save-devices", "Write the devices with what was measured, as a device file"),
     ctx: ctxFlag,
     kvType: kvTypeFlag,
     batch: optional(
@@ -68,8 +62,8 @@ export const placeCommand = Command.make(
         Flag.withDescription("Share of neurons that are proposed; absent: those that fire")
       )
     ),
-    out: fileFlag("out", "Write the plan, for the placement plan_file"),
-    svg: fileFlag("svg", "Draw who lives where"),
+    out: optionalFile("out", "Write the plan, for the placement plan_file"),
+    svg: optionalFile("svg", "Draw who lives where"),
     order: optional(
       Flag.Literals("order", ["frequency", "id"]).pipe(
         Flag.withDescription("Of the neurons in the picture; absent: by frequency where there is a profile, else by id")

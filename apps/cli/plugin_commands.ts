@@ -1,15 +1,12 @@
 // What can be typed after `powerinfer plugin`?
-import { Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { flagKinds } from "./argument_scan.ts"
-import { jsonFlag } from "./flags.ts"
+import { jsonFlag, optional } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 import { nativeLanguages } from "./native_languages.ts"
 
-const kindFlag = Flag.Literals("kind", flagKinds).pipe(
-  Flag.withDescription("Where plugins of several kinds have the name"),
-  Flag.optional,
-  Flag.map(Option.getOrUndefined)
+const kindFlag = optional(
+  Flag.Literals("kind", flagKinds).pipe(Flag.withDescription("Where plugins of several kinds have the name"))
 )
 
 const list = Command.make(
@@ -29,10 +26,8 @@ const create = Command.make(
       Flag.withDescription("What a predictor's kernel is written in; absent: none, all of it is TypeScript"),
       Flag.withDefault("none")
     ),
-    directory: Flag.String("directory").pipe(
-      Flag.withDescription("The folder to make; absent: KIND-NAME, here"),
-      Flag.optional,
-      Flag.map(Option.getOrUndefined)
+    directory: optional(
+      Flag.String("directory").pipe(Flag.withDescription("The folder to make; absent: KIND-NAME, here"))
     )
   },
   lazily(async () => (await import("./commands/plugin_create.ts")).pluginCreate)
@@ -78,13 +73,13 @@ const check = Command.make(
       Argument.withDescription("A name of plugin list (oracle_top_k:share=0.1), a path or a package")
     ),
     kind: kindFlag,
-    model: Flag.String("model").pipe(
-      Flag.withMetavar("MODEL"),
-      Flag.withDescription(
-        "Measure a predictor on this GGUF file, on hidden vectors of its own; one that refuses the tiny models of the suite, and cannot be trained on them, is also checked on it"
-      ),
-      Flag.optional,
-      Flag.map(Option.getOrUndefined)
+    model: optional(
+      Flag.String("model").pipe(
+        Flag.withMetavar("MODEL"),
+        Flag.withDescription(
+          "Measure a predictor on this GGUF file, on hidden vectors of its own; one that refuses the tiny models of the suite, and cannot be trained on them, is also checked on it"
+        )
+      )
     ),
     json: jsonFlag
   },

@@ -1,39 +1,31 @@
 // The flags of `powerinfer profile`.
-import { Option, Schema } from "effect"
+import { Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { count } from "./flag_values.ts"
-import { type engineFlags, jsonFlag, modelArgument } from "./flags.ts"
+import { type engineFlags, jsonFlag, modelArgument, optional, optionalFile } from "./flags.ts"
 import { lazily } from "./lazily.ts"
-
-const optionalFile = (name: string, description: string) =>
-  Flag.String(name).pipe(
-    Flag.withMetavar("FILE"),
-    Flag.withDescription(description),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
-  )
 
 /** Which texts are run and how they are cut. `powerinfer train` has them too. */
 export const textFlags = {
-  ctx: Flag.Int("ctx").pipe(
-    Flag.withSchema(count(2)),
-    Flag.withDescription(
-      "Tokens of a window, which begins with an empty KV cache; absent: 512, or what the model was made for"
-    ),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
+  ctx: optional(
+    Flag.Int("ctx").pipe(
+      Flag.withSchema(count(2)),
+      Flag.withDescription(
+        "Tokens of a window, which begins with an empty KV cache; absent: 512, or what the model was made for"
+      )
+    )
   ),
   bos: Flag.Boolean("bos").pipe(
     Flag.withDescription("--no-bos: the token that begins a document begins documents only, not every window"),
     Flag.withDefault(true)
   ),
-  threshold: Flag.Finite("threshold").pipe(
-    Flag.withSchema(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 }))),
-    Flag.withDescription(
-      "A neuron fires if |activation| is above this share of the root mean square of all neurons of its block for the token; 0: if it is not zero; absent: 0, or 0.1 where the activation makes no zeros"
-    ),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
+  threshold: optional(
+    Flag.Finite("threshold").pipe(
+      Flag.withSchema(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 }))),
+      Flag.withDescription(
+        "A neuron fires if |activation| is above this share of the root mean square of all neurons of its block for the token; 0: if it is not zero; absent: 0, or 0.1 where the activation makes no zeros"
+      )
+    )
   )
 }
 
@@ -51,11 +43,11 @@ export const profileCommand = ({ ctx: _ctx, predictor: _predictor, ...engine }: 
       ),
       ...engine,
       ...textFlags,
-      windows: Flag.Int("windows").pipe(
-        Flag.withSchema(count(1)),
-        Flag.withDescription("Windows of each text, spread evenly over it; absent: all"),
-        Flag.optional,
-        Flag.map(Option.getOrUndefined)
+      windows: optional(
+        Flag.Int("windows").pipe(
+          Flag.withSchema(count(1)),
+          Flag.withDescription("Windows of each text, spread evenly over it; absent: all")
+        )
       ),
       out: optionalFile("out", "Where the profile goes"),
       trace: optionalFile("trace", "Where a trace goes: token by token, what every FFN saw and which neurons fired"),

@@ -1,8 +1,8 @@
 // The flags of `powerinfer train`.
-import { Option, Schema } from "effect"
+import { Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { count } from "./flag_values.ts"
-import { type engineFlags, jsonFlag, modelArgument } from "./flags.ts"
+import { type engineFlags, jsonFlag, modelArgument, optionalFile } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 import { textFlags } from "./profile_command.ts"
 
@@ -29,12 +29,7 @@ export const trainCommand = ({ ctx: _ctx, predictor: _predictor, ...engine }: Re
         Flag.withDescription(`Windows of each text, spread evenly over it; absent: ${defaultWindows}`),
         Flag.withDefault(defaultWindows)
       ),
-      trace: Flag.String("trace").pipe(
-        Flag.withMetavar("FILE"),
-        Flag.withDescription("What powerinfer profile --trace wrote for this model; absent: made from the texts"),
-        Flag.optional,
-        Flag.map(Option.getOrUndefined)
-      ),
+      trace: optionalFile("trace", "What powerinfer profile --trace wrote for this model; absent: made from the texts"),
       out: Flag.String("out").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Where what was learned goes")),
       seed: Flag.Int("seed").pipe(
         Flag.withSchema(Schema.Int.check(Schema.isUint32())),
