@@ -1,6 +1,5 @@
 // How does a block's FFN input say which neurons of the next block will fire? The best linear guess of a given rank, in closed form.
-import type { MatrixProduct, TrainingContext } from "@powerinfer/core"
-import { leadingVectors } from "./leading_vectors.ts"
+import { leadingLeftVectors, type MatrixProduct, randomFromSeed, type TrainingContext } from "@powerinfer/core"
 import { choleskyFactor, solveTransposed, solveLower } from "./triangular.ts"
 
 /** score = up · (down · x) + bias */
@@ -103,6 +102,9 @@ const addRows = (sums: Float64Array, values: Float32Array, rowCount: number): vo
   for (let at = 0; at < rowCount * sums.length; at++) sums[at % sums.length]! += values[at]!
 }
 
+/** Enough for subspaces that are to be good, not exact: a guess of rank r loses little to its neighbours. */
+const iterationCount = 12
+
 /** Keeps directions that the text hardly shows from counting: a part of the mean variance is added to each. */
 const ridge = 1e-3
 
@@ -138,7 +140,13 @@ export const fitGuess = (
   const crossSquared = new Float32Array(hiddenWidth * hiddenWidth)
   multiply({ form: "abt", ...square, depth: ffnWidth, a: cross, b: cross, c: crossSquared })
   const whitened = whiten(factor, crossSquared, hiddenWidth)
-  const vectors = leadingVectors(whitened, hiddenWidth, rank, seed, multiply)
+  const random = randomFromSeed(seed)
+  const { values: vectors } = leadingLeftVectors(
+    multiply,
+    { rows: hiddenWidth, width: hiddenWidth, values: whitened },
+    rank,
+    { uniform: () => random.nextUniform(), iterationCount }
+  )
   const down = new Float32Array(rank * hiddenWidth)
   for (let r = 0; r < rank; r++) {
     down.set(solveTransposed(factor, vectors.subarray(r * hiddenWidth, (r + 1) * hiddenWidth)), r * hiddenWidth)

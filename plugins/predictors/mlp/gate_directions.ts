@@ -6,12 +6,12 @@
 import {
   type MatrixProduct,
   type Model,
+  orthonormalize,
   type Random,
   readTensor,
   type ThinMatrices,
   type TrainingData
 } from "@powerinfer/core"
-import { orthonormalize } from "./orthonormalize.ts"
 
 /** Passes of subspace iteration: what training starts from need not be the optimum. */
 const iterations = 6

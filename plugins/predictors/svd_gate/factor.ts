@@ -1,24 +1,15 @@
 // Which rank-r matrix is nearest to a gate on the inputs that it really gets?
 //
 // Errors count by what they do to outputs: E|(G - A) x|² = |(G - A) L|² with E x xᵀ = L Lᵀ. The best A is then the projection of G onto the leading left
-// singular vectors of G L (Eckart and Young), which subspace iteration finds without forming any of the others.
+// singular vectors of G L (Eckart and Young).
 
-import type { MatrixProduct } from "@powerinfer/core"
+import type { Matrix, MatrixProduct } from "@powerinfer/core"
 
 /** Multiplies large matrices: `openMatrixProduct`. */
 export type Multiply = (product: MatrixProduct) => void
 
-/** Row-major f32[rows, width]. */
-export interface Matrix {
-  readonly rows: number
-  readonly width: number
-  readonly values: Float32Array
-}
-
 /** What is added to the diagonal of the second moments, as a share of its mean: directions that never occur must not be divided by nothing. */
 const ridge = 1e-4
-/** Rounds of subspace iteration: each narrows what is wrong by the square of the ratio of neighbouring singular values. */
-const iterationCount = 4
 
 // Explicit buffers: native code writes them.
 const newMatrix = (rows: number, width: number): Matrix => ({
@@ -85,45 +76,3 @@ export class SecondMoments {
     return root
   }
 }
-
-/**
- * Orthonormal rows that span the leading left singular vectors of `matrix`: f32[rank, matrix.rows].
- *
- * - `uniform`  0 … 1: where the iteration begins
- * - cost       8 products of rank × the matrix's size, and 16 × rank² × (matrix.rows + matrix.width) operations to keep rows orthonormal
- */
-export const leadingLeftVectors = (multiply: Multiply, matrix: Matrix, rank: number, uniform: () => number): Matrix => {
-  let left = newMatrix(rank, matrix.rows)
-  for (let i = 0; i < left.values.length; i++) left.values[i] = uniform() - 0.5
-  for (let iteration = 0; iteration < iterationCount; iteration++) {
-    const right = orthonormalRows(times(multiply, left, matrix))
-    left = orthonormalRows(timesTransposed(multiply, right, matrix))
-  }
-  return left
-}
-
-/** Gram and Schmidt, twice over, so that what rounding leaves of earlier rows goes too. A row that depends on those before it becomes zero. */
-const orthonormalRows = ({ rows, width, values }: Matrix): Matrix => {
-  const made = Float64Array.from(values)
-  const row = (i: number) => made.subarray(i * width, (i + 1) * width)
-  for (let i = 0; i < rows; i++) {
-    const one = row(i)
-    const before = norm(one)
-    for (let pass = 0; pass < 2; pass++) {
-      for (let j = 0; j < i; j++) {
-        const other = row(j)
-        let product = 0
-        for (let k = 0; k < width; k++) product += one[k]! * other[k]!
-        for (let k = 0; k < width; k++) one[k]! -= product * other[k]!
-      }
-    }
-    const after = norm(one)
-    const scale = after > 1e-6 * before ? 1 / after : 0
-    for (let k = 0; k < width; k++) one[k]! *= scale
-  }
-  const orthonormal = newMatrix(rows, width)
-  orthonormal.values.set(made)
-  return orthonormal
-}
-
-const norm = (values: Float64Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))

@@ -4,6 +4,8 @@
  */
 import {
   definePlugin,
+  leadingLeftVectors,
+  type Matrix,
   dequantize,
   openLowRankSelector,
   openMatrixProduct,
@@ -22,7 +24,7 @@ import {
   writePredictorWeights
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
-import { leadingLeftVectors, type Matrix, type Multiply, SecondMoments, times } from "./factor.ts"
+import { type Multiply, SecondMoments, times } from "./factor.ts"
 
 const name = "svd_gate"
 const defaultMargin = 1.5
@@ -54,6 +56,9 @@ const Options = Schema.Struct({
 
 /** Which matrices, and how far they are trusted. */
 export type SvdGateOptions = typeof Options.Type
+
+/** Rounds of subspace iteration. */
+const iterationCount = 4
 
 type MatrixType = "Q4_0" | "Q8_0" | "F16"
 
@@ -95,7 +100,7 @@ const factorBlock = (
   uniform: () => number
 ) => {
   const { gate, root, rank, type } = given
-  const left = leadingLeftVectors(multiply, times(multiply, gate, root), rank, uniform)
+  const left = leadingLeftVectors(multiply, times(multiply, gate, root), rank, { uniform, iterationCount })
   // Rows of zeros, and columns, where the rank ends inside a block of the type.
   const upWidth = wholeBlocks(type, rank)
   const down = new Float32Array(new ArrayBuffer(4 * upWidth * gate.width))

@@ -2,7 +2,15 @@
 // Method: matrices whose rank and whose leading directions are known; at full rank the guess is the gate itself, so it must name what fires and nothing else.
 import { describe, expect, test } from "bun:test"
 import { join } from "node:path"
-import { loadPlugin, NeuronSet, openMatrixProduct, randomFromSeed, usePlugin } from "@powerinfer/core"
+import {
+  leadingLeftVectors,
+  loadPlugin,
+  type Matrix,
+  NeuronSet,
+  openMatrixProduct,
+  randomFromSeed,
+  usePlugin
+} from "@powerinfer/core"
 import {
   openFfnTruth,
   openTinyModel,
@@ -13,14 +21,7 @@ import {
 import plugin, { svdGate } from "@powerinfer/predictor-svd-gate"
 import { Effect } from "effect"
 import { temporaryFolder, trainingContext } from "../../../core/testing/predictor_bench.ts"
-import {
-  leadingLeftVectors,
-  type Matrix,
-  type Multiply,
-  SecondMoments,
-  times,
-  timesTransposed
-} from "../../../plugins/predictors/svd_gate/factor.ts"
+import { type Multiply, SecondMoments, times, timesTransposed } from "../../../plugins/predictors/svd_gate/factor.ts"
 
 predictorContract({ test, plugin })
 describe("Q4_0", () => predictorContract({ test, plugin, options: { type: "Q4_0", rank: 20, margin: 0.5 } }))
@@ -73,7 +74,7 @@ test(
   "leadingLeftVectors() spans a matrix of that rank, with orthonormal rows; beyond its rank rows are zero (seed 4)",
   withProduct((multiply) => {
     const matrix = timesTransposed(multiply, randomMatrix(30, 5, 4), randomMatrix(20, 5, 5))
-    const left = leadingLeftVectors(multiply, matrix, 7, uniform(6))
+    const left = leadingLeftVectors(multiply, matrix, 7, { uniform: uniform(6), iterationCount: 4 })
     const squares = timesTransposed(multiply, left, left)
     const sizes = Array.from({ length: 7 }, (_, i) => squares.values[i * 7 + i]!)
     expect(sizes.filter((size) => Math.abs(size - 1) < 1e-5).length).toBe(5)
@@ -88,7 +89,10 @@ test(
   withProduct((multiply) => {
     const values = new Float32Array(10 * 10)
     for (let i = 0; i < 10; i++) values[i * 10 + i] = 2 ** -i
-    const left = leadingLeftVectors(multiply, { rows: 10, width: 10, values }, 3, uniform(7))
+    const left = leadingLeftVectors(multiply, { rows: 10, width: 10, values }, 3, {
+      uniform: uniform(7),
+      iterationCount: 4
+    })
     for (let i = 0; i < 3; i++)
       for (let k = 3; k < 10; k++) expect(Math.abs(left.values[i * 10 + k]!)).toBeLessThan(0.02)
   })

@@ -1,5 +1,5 @@
 // How do many long vectors become orthonormal without drowning in rounding?
-import type { MatrixProduct } from "@powerinfer/core"
+import type { MatrixProduct } from "./multiply_matrices.ts"
 
 /** Vectors that are made orthogonal one by one, in f64; those before them are taken off together. */
 const panel = 32
