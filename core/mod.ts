@@ -6,6 +6,7 @@
  * import { definePlugin, type Predictor } from "@powerinfer/core"
  * ```
  */
+export * from "./abandoned_files.ts"
 export * from "./artifacts/activation_profile.ts"
 export * from "./artifacts/artifact.ts"
 export * from "./artifacts/device_file.ts"

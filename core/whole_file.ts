@@ -1,6 +1,7 @@
 // How does a file appear whole or not at all?
 import { closeSync, existsSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
 import { Effect, Exit, Schema } from "effect"
+import { removeAbandoned } from "./abandoned_files.ts"
 
 /** The operating system refused to create or write the file. */
 export class FileUnwritable extends Schema.TaggedError<FileUnwritable>()("FileUnwritable", {
@@ -24,13 +25,14 @@ const openTarget = (path: string): Target => {
   if (there && !there.isFile()) return { descriptor: openSync(path, "w"), rename: undefined }
   // A link keeps pointing where it did.
   const to = there ? realpathSync(path) : path
+  removeAbandoned(to)
   const from = `${to}.${process.pid}.tmp`
   return { descriptor: openSync(from, "w"), rename: { from, to } }
 }
 
 /**
  * Opens `path` under a temporary name beside it, lets `fill` write, and renames it when it is complete. A failure or an interruption leaves nothing
- * behind and an older file untouched. Pipes and devices are written as they are.
+ * behind and an older file untouched; what a killed process leaves goes with the next write. Pipes and devices are written as they are.
  *
  * - fails  with `FileUnwritable`, and as `fill` does
  */

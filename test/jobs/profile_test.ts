@@ -1,7 +1,7 @@
-// Goal: a profile counts what really fires; it and its trace are the same bytes after any number of violent ends; a part of a text is spread over it.
-// Method: tiny models, counts beside the FFN's formula in f64, and processes that kill themselves.
+// Goal: a profile counts what really fires; a part of a text is spread over it. What a violent end leaves: killed_jobs_test.ts.
+// Method: tiny models, and counts beside the FFN's formula in f64.
 import { afterAll, describe, expect, test } from "bun:test"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import {
@@ -112,34 +112,6 @@ describe("profileModel()", () => {
         expect((yield* activationProfile.read(path("0.5.json"))).threshold).toBe(0.5)
       })
     ))
-
-  test("that is killed twice goes on, and its files are those of an undisturbed run; other inputs begin anew", async () => {
-    const start = (killAfter: number, windowTokens = 16) =>
-      Bun.spawnSync([
-        process.execPath,
-        join(import.meta.dir, "profiled_process.ts"),
-        folder,
-        `${killAfter}`,
-        `${windowTokens}`
-      ])
-    const written = () => ["p.json", "t.arrow"].map((name) => readFileSync(path(name)))
-    const undisturbed = start(-1)
-    expect([undisturbed.exitCode, undisturbed.stdout.toString()]).toEqual([0, ""])
-    const wanted = written()
-    for (const name of ["p.json", "t.arrow"]) rmSync(path(name))
-
-    expect(start(3).signalCode).toBe("SIGKILL")
-    const again = start(4)
-    expect([again.signalCode, again.stdout.toString()]).toEqual(["SIGKILL", "going on from window 3\n"])
-    expect(existsSync(path("p.json"))).toBe(false)
-    const last = start(-1)
-    expect([last.exitCode, last.stdout.toString()]).toEqual([0, "going on from window 6\n"])
-    expect(written().map((bytes, index) => bytes.equals(wanted[index]!))).toEqual([true, true])
-    expect([existsSync(path("p.json.partial")), existsSync(path("t.arrow.partial"))]).toEqual([false, false])
-
-    expect(start(3).signalCode).toBe("SIGKILL")
-    expect(start(-1, 12).stdout.toString()).toContain("was left by a run of other inputs: starting over")
-  }, 60_000)
 })
 
 describe("openFiringCounts()", () => {

@@ -2,12 +2,10 @@
 import { createHash, randomUUID } from "node:crypto"
 import {
   closeSync,
-  existsSync,
   fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -16,7 +14,15 @@ import {
   writeSync
 } from "node:fs"
 import { basename, dirname, join } from "node:path"
-import { attemptGguf, type BackendFailure, cacheHome, fingerprintGguf, type Model, tensorTypes } from "@powerinfer/core"
+import {
+  attemptGguf,
+  type BackendFailure,
+  cacheHome,
+  fingerprintGguf,
+  type Model,
+  removeAbandoned,
+  tensorTypes
+} from "@powerinfer/core"
 import { Effect } from "effect"
 import type { Cpu } from "./cpu.ts"
 import { backendFailure } from "./failures.ts"
@@ -162,27 +168,6 @@ const makeRepacked = (context: RepackContext, layout: RepackedLayout, path: stri
     }),
     () => Effect.sync(() => rmSync(temporary, { force: true }))
   )
-}
-
-/** Temporary files of processes that were killed while they wrote: as large as the finished one. */
-const removeAbandoned = (path: string): void => {
-  const directory = dirname(path)
-  if (!existsSync(directory)) return
-  for (const name of readdirSync(directory)) {
-    if (!name.startsWith(`${basename(path)}.`) || !name.endsWith(".tmp")) continue
-    const writer = Number(name.slice(basename(path).length + 1).split(".")[0])
-    if (Number.isInteger(writer) && !isRunning(writer)) rmSync(join(directory, name), { force: true })
-  }
-}
-
-const isRunning = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (cause) {
-    // A process of another user cannot be signalled, but is there.
-    return (cause as NodeJS.ErrnoException).code === "EPERM"
-  }
 }
 
 const createFile = (path: string, sizeBytes: number): void => {
