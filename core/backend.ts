@@ -110,6 +110,20 @@ export interface Device {
     confirms: boolean
   ) => FfnPartial
   /**
+   * Of devices that run predictors where the hidden vector is: makes one ready, before the first batch. False: it cannot run here, and the engine
+   * calls the predictor itself. Absent: any can.
+   */
+  readonly prepareSelector?: (selector: NativeSelector) => Effect.Effect<boolean, NotEnoughMemory | BackendFailure>
+  /**
+   * Adds what the predictor of the last `startSelectedFfn` named to `active`, the neurons of other devices too, while that FFN goes on. A device that
+   * has this selects for blocks that it holds only a part of.
+   */
+  readonly readSelected?: (active: NeuronSet) => void
+  /** `startFfn` returns before the work is done: the engine starts such devices first, and the others work meanwhile. */
+  readonly asynchronous?: boolean
+  /** Asked for every neuron, it computes those of its share. */
+  readonly keepsToShare?: boolean
+  /**
    * From now on, what confirming drops in this block; called before the first batch. Absent: the device drops zeros only, and no plan has it that needs more.
    */
   readonly useThresholds?: (block: number, thresholds: FfnThresholds) => void

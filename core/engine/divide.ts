@@ -11,7 +11,7 @@ export type DeviceNeurons = ActiveNeurons | "none"
 /**
  * Divides one block's active neurons between the devices of a plan.
  *
- * - `active`   "selected" only where one device holds the whole block
+ * - `active`   "selected" only where one device holds the whole block; "every" is passed on to devices that keep to their share
  * - `into`     [device_count], overwritten; the sets are reused by the next call
  */
 export type DivideNeurons = (block: number, rowCount: number, active: ActiveNeurons, into: Array<DeviceNeurons>) => void
@@ -21,7 +21,12 @@ export const dividesBlocks = (plan: PlacementPlan): boolean =>
   plan.shares.some((block) => block.some((share) => typeof share !== "string"))
 
 /** Prepares the sets that a plan needs: none if every block lives on one device, which then gets the selection as it is. */
-export const openDivision = (plan: PlacementPlan, ffnWidth: number, rowCountMax: number): DivideNeurons => {
+export const openDivision = (
+  plan: PlacementPlan,
+  ffnWidth: number,
+  rowCountMax: number,
+  keepsToShare: ReadonlyArray<boolean> = []
+): DivideNeurons => {
   const divided = dividesBlocks(plan)
   const deviceCount = plan.shares[0]?.length ?? 0
   const parts = divided ? Array.from({ length: deviceCount }, () => new NeuronSet(ffnWidth, rowCountMax)) : []
@@ -35,6 +40,7 @@ export const openDivision = (plan: PlacementPlan, ffnWidth: number, rowCountMax:
       const share = shares[device]!
       if (share === "all") into[device] = active
       else if (share === "none") into[device] = "none"
+      else if (active === "every" && keepsToShare[device]) into[device] = "every"
       else {
         everyNeuron.rowCount = rowCount
         const part = parts[device]!

@@ -31,17 +31,26 @@ export const openForward = (plan: OpenPlan, onHidden?: OnHidden): Forward => {
       let active: ActiveNeurons = "every"
       if (selectorOfBlock(selector, block).proposes === "some" && !dense) {
         plan.selections.bytes += selector.selectionBytes?.[block] ?? 0
-        if (plan.selectsNatively[block]) active = "selected"
+        if (plan.selectedBy[block] !== "engine") active = "selected"
         else {
           selected.reset(batch.rowCount)
           selector.select(block, hidden, selected, batch)
           active = selected
         }
       }
-      plan.divide(block, batch.rowCount, active, neurons)
       // Every share starts before any is merged: the devices work at the same time. The home always takes part: it adds down's bias.
       partials.length = 0
-      for (let device = 0; device < devices.length; device++) {
+      const homeStarted = active === "selected" && plan.selectedBy[block] === "home"
+      if (homeStarted) {
+        const { native } = selectorOfBlock(selector, block)
+        partials.push(home.startSelectedFfn!(block, hidden, native!, confirms))
+        selected.reset(batch.rowCount)
+        home.readSelected!(selected)
+        active = selected
+      }
+      plan.divide(block, batch.rowCount, active, neurons)
+      for (const device of plan.startOrder) {
+        if (homeStarted && device === homeIndex) continue
         let part = neurons[device]!
         if (part === "none") {
           if (device !== homeIndex) continue

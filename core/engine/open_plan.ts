@@ -4,7 +4,7 @@ import { BackendFailure, type Device } from "../backend.ts"
 import type { Model } from "../model/model.ts"
 import { estimateMemory } from "../model/memory.ts"
 import { checkPlan } from "../plan.ts"
-import type { PlacementPlan, ReservedBytes } from "../placement.ts"
+import type { ReservedBytes } from "../placement.ts"
 import type { PluginKind, PluginUse } from "../plugin.ts"
 import { checkDeviceCalls, checkSelectorCalls } from "../plugin_host/check_calls.ts"
 import {
@@ -23,6 +23,7 @@ import { PluginFault } from "../plugin_host/plugin_error.ts"
 import {
   type ActivationProbe,
   type FfnThresholds,
+  type NativeSelector,
   type NeuronSelector,
   type OpenPredictor,
   selectorOfBlock
@@ -62,8 +63,10 @@ export interface OpenPlan {
   readonly selector: NeuronSelector
   /** Bytes of its own weights that the predictor has read so far; the token loop adds to it. */
   readonly selections: { bytes: number }
-  /** By block: one device holds it, and its native side calls the native selector. */
-  readonly selectsNatively: ReadonlyArray<boolean>
+  /** By block: who calls the native selector, if it is not the engine. */
+  readonly selectedBy: ReadonlyArray<"holder" | "home" | "engine">
+  /** [device_count], indices: devices that work beside the caller come first. */
+  readonly startOrder: ReadonlyArray<number>
   /** The FFN drops candidates whose activation is zero: asked for by the selector, and useful for this model's activation. */
   readonly confirms: boolean
   readonly sparseRowCountMax: number
@@ -161,7 +164,9 @@ export const openPlan = Effect.fnUntraced(function* (
   })
   if (confirms && guarded.thresholds) yield* setThresholds(devices, selectorName, guarded.thresholds, model)
   home = devices[placed.home]!
-  const divide = openDivision(placed, model.shape.ffnWidth, rowCountMax)
+  const keepsToShare = devices.map((device) => device.keepsToShare === true)
+  const divide = openDivision(placed, model.shape.ffnWidth, rowCountMax, keepsToShare)
+  const prepared = yield* prepareSelectors(devices, guarded, model.shape.blockCount)
   const profiler = options.profile === true ? openProfiler(devices) : undefined
   const plan: OpenPlan = {
     model,
@@ -170,9 +175,15 @@ export const openPlan = Effect.fnUntraced(function* (
     homeIndex: placed.home,
     selector: profiler?.selector(guarded) ?? guarded,
     selections: { bytes: 0 },
-    selectsNatively: placed.shares.map(
-      (shares, block) => selectorOfBlock(guarded, block).native !== undefined && holderSelects(shares, devices)
-    ),
+    selectedBy: placed.shares.map((shares, block) => {
+      const { native } = selectorOfBlock(guarded, block)
+      const selects = (device: number) => native !== undefined && prepared[device]!.has(native)
+      const holder = shares.indexOf("all")
+      if (holder >= 0) return selects(holder) ? "holder" : "engine"
+      const atHome = selects(placed.home) && devices[placed.home]!.readSelected !== undefined
+      return atHome ? "home" : "engine"
+    }),
+    startOrder: devices.map((_, index) => index).sort((a, b) => startsAt(devices[a]!) - startsAt(devices[b]!)),
     confirms,
     sparseRowCountMax: options.sparseRowCountMax,
     rowCountMax,
@@ -225,7 +236,27 @@ type OpeningContext<Kind extends PluginKind> = Parameters<LoadedPlugin<Kind>["op
 const attemptCall = <A, E>(call: PluginCall, look: () => Effect.Effect<A, E>) =>
   Effect.suspend(look).pipe(Effect.catchDefect((cause) => Effect.fail(pluginFault(call, cause))))
 
-const holderSelects = (block: PlacementPlan["shares"][number], devices: ReadonlyArray<Device>): boolean => {
-  const holder = block.indexOf("all")
-  return holder >= 0 && devices[holder]!.startSelectedFfn !== undefined
-}
+const startsAt = ({ asynchronous }: Device): number => (asynchronous ? 0 : 1)
+
+/** By device: the native selectors that it can run. */
+const prepareSelectors = Effect.fnUntraced(function* (
+  devices: ReadonlyArray<Device>,
+  selector: NeuronSelector,
+  blockCount: number
+) {
+  const natives = new Set<NativeSelector>()
+  for (let block = 0; block < blockCount; block++) {
+    const { native } = selectorOfBlock(selector, block)
+    if (native) natives.add(native)
+  }
+  const prepared: Array<ReadonlySet<NativeSelector>> = []
+  for (const { startSelectedFfn, prepareSelector } of devices) {
+    const runs = new Set<NativeSelector>()
+    if (startSelectedFfn) {
+      for (const native of natives)
+        if (prepareSelector === undefined || (yield* prepareSelector(native))) runs.add(native)
+    }
+    prepared.push(runs)
+  }
+  return prepared
+})

@@ -72,7 +72,7 @@ export const watchSelection = (plan: OpenPlan): WatchedPlan => {
     sums = emptySums(blockCount)
     return taken
   }
-  return { plan: { ...plan, home, selector, selectsNatively: plan.selectsNatively.map(() => false) }, take }
+  return { plan: { ...plan, home, selector, selectedBy: plan.selectedBy.map(() => "engine" as const) }, take }
 }
 
 /** What a row is judged by. */

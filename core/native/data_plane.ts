@@ -14,7 +14,9 @@ const startFlag = 2
 /** The functions of powerinfer.h that run batches, of a model or of a plugin's device, bound to its handle. All return a status. */
 export interface BatchCalls {
   embed(rows: NativeBuffer, rowCount: number): number
-  attend(block: number, hidden: NativeBuffer): number
+  attend(block: number, hidden: NativeBuffer | null): number
+  /** Of devices that work beside the caller: what attend left, which it is then not asked for. Waits for that. */
+  readonly hidden?: (into: NativeBuffer) => number
   /** Of devices that keep it: what `hidden` was before its norm. */
   readonly residual?: (into: NativeBuffer) => number
   activations(block: number, hidden: NativeBuffer | null, rowCount: number, into: NativeBuffer): number
@@ -34,6 +36,8 @@ export interface BatchCalls {
     flags: number,
     partial: NativeBuffer | null
   ): number
+  /** Of devices that run predictors on their share: what the last one named for every share. */
+  readonly selected?: (into: NativeBuffer) => number
   /** Of devices that compute beside the caller: returns when the FFN that was started is done. */
   readonly ffnWait?: () => number
   merge(block: number, partial: NativeBuffer | null): number
@@ -62,12 +66,17 @@ export interface NativeDevice {
 export const openDataPlane = (device: NativeDevice): Omit<Device, "openCache"> => {
   const { calls, check, home, rowCountMax, shape } = device
   const { ffnWidth, hiddenWidth, vocabularySize } = shape
-  const { ffnWait, thresholds } = calls
+  const { ffnWait, selected, thresholds } = calls
 
-  const hidden = new AttendedRows(hiddenWidth, rowCountMax, (into) => {
-    if (calls.residual === undefined) return false
-    check("powerinfer_residual", calls.residual(into))
-    return true
+  const hidden = new AttendedRows(hiddenWidth, rowCountMax, {
+    values: (into) => {
+      if (calls.hidden) check("powerinfer_device_hidden", calls.hidden(into))
+    },
+    residual: (into) => {
+      if (calls.residual === undefined) return false
+      check("powerinfer_residual", calls.residual(into))
+      return true
+    }
   })
   // f32[row_count_max, hidden_width]
   const partial = new BatchRows(hiddenWidth, home ? 0 : rowCountMax)
@@ -100,8 +109,8 @@ export const openDataPlane = (device: NativeDevice): Omit<Device, "openCache"> =
       hidden.use(batch.rowCount)
     },
     attend(_batch, block) {
-      check("powerinfer_attend", calls.attend(block, hidden.values))
-      hidden.forgetResidual()
+      check("powerinfer_attend", calls.attend(block, calls.hidden ? null : hidden.room))
+      hidden.forget()
       return hidden
     },
     activations(block, rows, into) {
@@ -124,6 +133,10 @@ export const openDataPlane = (device: NativeDevice): Omit<Device, "openCache"> =
       check("powerinfer_ffn_selected", calls.ffnSelected(block, given, rows.rowCount, selector.predictor, flags, into))
       return started
     },
+    ...(selected && {
+      readSelected: (active: NeuronSet) => check("powerinfer_device_selected", selected(active.words))
+    }),
+    ...(ffnWait && { asynchronous: true }),
     ...(thresholds && {
       useThresholds: (block, { gate, activation }) =>
         check("powerinfer_model_thresholds", thresholds(block, gate ?? null, activation ?? null))
@@ -183,27 +196,61 @@ class BatchRows implements HiddenRows {
   }
 }
 
-/** What attend left. Its residual is copied out of the device when it is first asked for: few predictors read it. */
-class AttendedRows extends BatchRows {
-  readonly #residual: BatchRows
-  readonly #read: (into: Float32Array) => boolean
-  #known: Float32Array | undefined
+/** How what attend left comes out of the device. */
+interface AttendedReads {
+  /** Writes the rows, where attend has not. */
+  readonly values: (into: Float32Array) => void
+  /** False: the device keeps no such thing. */
+  readonly residual: (into: Float32Array) => boolean
+}
 
-  constructor(width: number, rowCountMax: number, read: (into: Float32Array) => boolean) {
-    super(width, rowCountMax)
+/** What attend left. It is copied out of the device when it is first asked for: a device that selects by itself keeps it, and few predictors read the residual. */
+class AttendedRows implements HiddenRows {
+  readonly width: number
+  readonly #values: BatchRows
+  readonly #residual: BatchRows
+  readonly #reads: AttendedReads
+  #knowsValues = false
+  #knowsResidual = false
+
+  constructor(width: number, rowCountMax: number, reads: AttendedReads) {
+    this.width = width
+    this.#values = new BatchRows(width, rowCountMax)
     this.#residual = new BatchRows(width, rowCountMax)
-    this.#read = read
+    this.#reads = reads
   }
 
-  forgetResidual(): void {
-    this.#known = undefined
+  use(rowCount: number): void {
+    this.#values.use(rowCount)
+    this.#residual.use(rowCount)
+  }
+
+  /** The next attend's are others. */
+  forget(): void {
+    this.#knowsValues = false
+    this.#knowsResidual = false
+  }
+
+  get rowCount(): number {
+    return this.#values.rowCount
+  }
+
+  /** Where attend may write them. */
+  get room(): Float32Array {
+    return this.#values.values
+  }
+
+  get values(): Float32Array {
+    if (!this.#knowsValues) {
+      this.#reads.values(this.#values.values)
+      this.#knowsValues = true
+    }
+    return this.#values.values
   }
 
   get residual(): Float32Array | undefined {
-    if (this.#known !== undefined) return this.#known
-    this.#residual.use(this.rowCount)
-    if (this.#read(this.#residual.values)) this.#known = this.#residual.values
-    return this.#known
+    if (!this.#knowsResidual) this.#knowsResidual = this.#reads.residual(this.#residual.values)
+    return this.#knowsResidual ? this.#residual.values : undefined
   }
 }
 

@@ -13,11 +13,12 @@ import type { DeviceFacts } from "../placement.ts"
 import type { PluginKernels } from "../plugin.ts"
 import { bindModel } from "./bind_model.ts"
 import { type BatchCalls, openDataPlane } from "./data_plane.ts"
-import type { NativeLibraryError, Symbols } from "./library.ts"
+import type { NativeSelector } from "../predictor.ts"
+import type { NativeBuffer, NativeLibraryError, Symbols } from "./library.ts"
 import { mapFile, mapFileSymbols } from "./map_file.ts"
 import { nativeShape } from "./model_shape.ts"
 import { openHandle } from "./open_handle.ts"
-import { loadPluginLibrary } from "./plugin_library.ts"
+import { loadPluginLibrary, type PluginLibraryFacts } from "./plugin_library.ts"
 import { handOver, type NativeSettings, settingSymbols } from "./plugin_settings.ts"
 import { loadPowerinfer } from "./powerinfer.ts"
 import { type NativeCallFailed, Status } from "./status.ts"
@@ -39,6 +40,9 @@ const symbols = {
   powerinfer_device_activations: { args: ["u32", "u32", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_device_ffn: { args: ["u32", "u32", "buf", "u32", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_device_ffn_selected: { args: ["u32", "u32", "buf", "u32", "u32", "u32", "buf"], ret: "i32" },
+  powerinfer_device_hidden: { args: ["u32", "buf"], ret: "i32" },
+  powerinfer_device_prepare: { args: ["u32", "u32"], ret: "i32" },
+  powerinfer_device_selected: { args: ["u32", "buf"], ret: "i32" },
   powerinfer_device_ffn_wait: { args: ["u32"], ret: "i32" },
   powerinfer_device_merge: { args: ["u32", "u32", "buf"], ret: "i32" },
   powerinfer_device_logits: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },
@@ -127,7 +131,7 @@ export const openNativeDevice = Effect.fnUntraced(function* (
 
   const dataPlane = openDataPlane({
     name,
-    calls: batchCalls(calls, device),
+    calls: batchCalls(calls, device, library.facts),
     check: native.check,
     shape: model.shape,
     rowCountMax,
@@ -147,7 +151,15 @@ export const openNativeDevice = Effect.fnUntraced(function* (
         return failure(name, refused, { purpose: `a KV cache of ${positionCount} positions`, neededBytes })
       })
     )
-  return { ...dataPlane, openCache }
+  const prepareSelector = ({ predictor }: NativeSelector) =>
+    Effect.suspend(() => {
+      const status = calls.powerinfer_device_prepare(device, predictor)
+      if (status >= 0) return Effect.succeed(true)
+      if (status === Status.unsupported) return Effect.succeed(false)
+      const refused = failed("powerinfer_device_prepare", status)
+      return Effect.fail(failure(name, refused, { purpose: "the predictor", neededBytes: 0 }))
+    })
+  return { ...dataPlane, openCache, prepareSelector, keepsToShare: true }
 })
 
 /** Memory that the device has not got, or whatever else went wrong, in the library's words. */
@@ -160,7 +172,7 @@ const failure = (
     ? new NotEnoughMemory({ ...wanted, availableBytes: 0 })
     : new BackendFailure({ backend, reason })
 
-const batchCalls = (calls: Symbols<typeof symbols>, device: number): BatchCalls => ({
+const batchCalls = (calls: Symbols<typeof symbols>, device: number, { handsOver }: PluginLibraryFacts): BatchCalls => ({
   embed: (rows, rowCount) => calls.powerinfer_device_embed(device, rows, rowCount),
   attend: (block, hidden) => calls.powerinfer_device_attend(device, block, hidden),
   activations: (block, hidden, rowCount, into) =>
@@ -169,6 +181,10 @@ const batchCalls = (calls: Symbols<typeof symbols>, device: number): BatchCalls 
     calls.powerinfer_device_ffn(device, block, hidden, rowCount, active, flags, partial),
   ffnSelected: (block, hidden, rowCount, predictor, flags, partial) =>
     calls.powerinfer_device_ffn_selected(device, block, hidden, rowCount, predictor, flags, partial),
+  ...(handsOver && {
+    hidden: (into: NativeBuffer) => calls.powerinfer_device_hidden(device, into),
+    selected: (into: NativeBuffer) => calls.powerinfer_device_selected(device, into)
+  }),
   ffnWait: () => calls.powerinfer_device_ffn_wait(device),
   merge: (block, partial) => calls.powerinfer_device_merge(device, block, partial),
   logits: (rows, count, logits) => calls.powerinfer_device_logits(device, rows, count, logits),

@@ -42,6 +42,8 @@ export interface PluginLibraryFacts {
   readonly exact: boolean
   /** Of a backend: it runs the kernels of predictors where the hidden vector is. */
   readonly selectsInPlace: boolean
+  /** Of a backend: it says what attend left and what a predictor named while it goes on. */
+  readonly handsOver: boolean
 }
 
 /** A library that was loaded and found to fit. */
@@ -138,6 +140,7 @@ const readFacts = (native: PluginLibrary["native"], handle: number, path: string
     ],
     confirms: (predictorFlags & 1) !== 0,
     exact: (predictorFlags & 2) !== 0,
-    selectsInPlace: (field(5) & 1) !== 0
+    selectsInPlace: (field(5) & 1) !== 0,
+    handsOver: (field(5) & 2) !== 0
   }
 }

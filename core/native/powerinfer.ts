@@ -5,7 +5,7 @@ import { type LocatedLibrary, locateLibrary } from "./locate.ts"
 import { lastErrorSymbols, type NativeCallFailed, nativeCallFailed } from "./status.ts"
 
 /** POWERINFER_ABI_VERSION of the powerinfer.h that our definitions of its functions were written from. */
-export const abiVersion = 3
+export const abiVersion = 4
 
 /** libpowerinfer with the functions that were asked for. */
 export interface Powerinfer<Definitions extends SymbolDefinitions> {

@@ -103,6 +103,8 @@ export const checkDeviceCalls = (name: string, shape: ModelShape, device: Device
         }
       }
     },
+    ...(device.asynchronous && { asynchronous: true }),
+    ...(device.keepsToShare && { keepsToShare: true }),
     ...(device.useThresholds && { useThresholds: device.useThresholds.bind(device) }),
     mergeFfn: (block, partials) => device.mergeFfn(block, partials),
     logits: (batch) => {

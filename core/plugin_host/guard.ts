@@ -154,7 +154,7 @@ export const guardDevice = (name: string, selectorName: string, device: Device):
       }
     }) as unknown as F
   }
-  const { startSelectedFfn, useThresholds, profile } = device
+  const { startSelectedFfn, prepareSelector, readSelected, useThresholds, asynchronous, keepsToShare, profile } = device
   return {
     name: device.name,
     openCache: (positionCount, type) =>
@@ -166,7 +166,16 @@ export const guardDevice = (name: string, selectorName: string, device: Device):
     activations: guarded("activations", device.activations),
     startFfn: guarded("startFfn", device.startFfn),
     ...(startSelectedFfn && { startSelectedFfn: guarded("startSelectedFfn", startSelectedFfn) }),
+    ...(prepareSelector && {
+      prepareSelector: (selector) =>
+        Effect.suspend(() => prepareSelector(selector)).pipe(
+          Effect.catchDefect((cause) => Effect.die(failed("prepareSelector", cause)))
+        )
+    }),
+    ...(readSelected && { readSelected: guarded("readSelected", readSelected) }),
     ...(useThresholds && { useThresholds: guarded("useThresholds", useThresholds) }),
+    ...(asynchronous && { asynchronous }),
+    ...(keepsToShare && { keepsToShare }),
     mergeFfn: guarded("mergeFfn", device.mergeFfn),
     logits: guarded("logits", device.logits),
     counters: guarded("counters", device.counters),

@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* 2: plugins. Only functions were added, but who binds to those by name must be able to tell that an older library lacks them. */
-#define POWERINFER_ABI_VERSION 3u
+#define POWERINFER_ABI_VERSION 4u
 
 typedef int32_t powerinfer_status;
 enum {
@@ -332,7 +332,8 @@ enum {
   POWERINFER_PREDICTOR_EXACT = 2     /* names every neuron that fires */
 };
 enum {
-  POWERINFER_BACKEND_SELECTS = 1 /* runs the kernels of predictors by itself */
+  POWERINFER_BACKEND_SELECTS = 1,   /* runs the kernels of predictors by itself */
+  POWERINFER_BACKEND_HANDS_OVER = 2 /* has `hidden` and `selected`: attend returns at once */
 };
 
 typedef struct powerinfer_plugin_facts {
@@ -419,9 +420,18 @@ enum {
 /* `active` may name neurons outside the device's share; they are left to other devices. */
 POWERINFER_API powerinfer_status powerinfer_device_ffn(uint32_t device, uint32_t block, const float* hidden, uint32_t row_count, const uint32_t* active,
                                                        uint32_t flags, float* partial);
+/* What the last attend left in the device, to `hidden` f32[row_count, hidden_width]; an FFN may be under way, and is not waited for. UNSUPPORTED where attend must be given `hidden`. */
+POWERINFER_API powerinfer_status powerinfer_device_hidden(uint32_t device, float* hidden);
+/* Makes the device ready to run a predictor: before the first powerinfer_device_ffn_selected with it. UNSUPPORTED if the device cannot. */
+POWERINFER_API powerinfer_status powerinfer_device_prepare(uint32_t device, uint32_t predictor);
 /* With the neurons that a predictor names, where the device can run it (POWERINFER_BACKEND_SELECTS); else here, and `hidden` must then be given. */
 POWERINFER_API powerinfer_status powerinfer_device_ffn_selected(uint32_t device, uint32_t block, const float* hidden, uint32_t row_count, uint32_t predictor,
                                                                 uint32_t flags, float* partial);
+/*
+ * What the predictor of the last powerinfer_device_ffn_selected named, the neurons outside the device's share too, to `active` u32[row_count, ceil(ffn_width / 32)].
+ * That FFN may be under way, and is not waited for. UNSUPPORTED if the device does not say.
+ */
+POWERINFER_API powerinfer_status powerinfer_device_selected(uint32_t device, uint32_t* active);
 /* Returns when the FFN that was started is done; nothing to do if none was. */
 POWERINFER_API powerinfer_status powerinfer_device_ffn_wait(uint32_t device);
 POWERINFER_API powerinfer_status powerinfer_device_merge(uint32_t device, uint32_t block, const float* partial);

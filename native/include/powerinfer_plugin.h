@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define POWERINFER_PLUGIN_ABI_MAJOR 1u /* another: the two cannot work together */
-#define POWERINFER_PLUGIN_ABI_MINOR 1u /* higher: fields and functions were appended */
+#define POWERINFER_PLUGIN_ABI_MINOR 2u /* higher: fields and functions were appended */
 
 /* Whether a struct of another version has a field, and it is set. */
 #define POWERINFER_HAS(table, field) \
@@ -184,6 +184,9 @@ typedef struct powerinfer_selector {
   uint32_t predictor; /* its handle, of no other predictor ever: what tells whether open_cuda was called for it */
   const powerinfer_predictor_kernels* kernels;
   void* state;
+  /* Since 1.2, for devices with kernels of their own for a predictor that is known by name: powerinfer_plugin's name, and what it was opened with. */
+  const char* name;
+  const powerinfer_plugin_context* context;
 } powerinfer_selector;
 
 /* Arguments of powerinfer_ffn, checked. */
@@ -226,6 +229,13 @@ typedef struct powerinfer_backend_kernels {
   powerinfer_status (*merge)(void* state, uint32_t block, const float* partial);
   powerinfer_status (*logits)(void* state, const uint32_t* rows, uint32_t count, float* logits);
   powerinfer_status (*counters)(void* state, powerinfer_counters* counters); /* optional: without it they read 0 */
+  /* Since 1.2, all optional; the last two of backends with POWERINFER_BACKEND_HANDS_OVER. */
+  /* Makes ready what `selector` needs here, before the first call with it. UNSUPPORTED: it cannot run here. Without it, every selector can. */
+  powerinfer_status (*prepare)(void* state, const powerinfer_selector* selector);
+  /* Copies what attend left to `hidden` f32[row_count, hidden_width], waiting for no more than that. Without it, attend is always given `hidden`. */
+  powerinfer_status (*hidden)(void* state, float* hidden);
+  /* Copies what the selector of the last ffn named, the neurons outside the share too, to `active` u32[row_count, words]; waits for no more than that. */
+  powerinfer_status (*selected)(void* state, uint32_t* active);
 } powerinfer_backend_kernels;
 
 /* ---- the entry --------------------------------------------------------------------------------------------------- */

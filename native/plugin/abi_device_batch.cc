@@ -8,16 +8,31 @@ using namespace powerinfer;
 
 namespace {
 
-// Runs body(device, library) with the device locked, once its handle is good, it is ready, and no FFN is under way.
+// Runs body(device, library) with the device locked, once its handle is good and it is ready.
 template <class Body>
-powerinfer_status on_device(const char* action, uint32_t handle, Body&& body) {
+powerinfer_status beside_ffn(const char* action, uint32_t handle, Body&& body) {
   return guarded(action, [&] {
     const std::shared_ptr<Device> device = devices().get(handle);
     const std::lock_guard<std::mutex> lock(device->busy);
     check_ready(*device);
-    if (device->ffn_started) fail(POWERINFER_INVALID_ARGUMENT, "an FFN was started; call powerinfer_device_ffn_wait");
     body(*device, *device->library);
   });
+}
+
+// The same, and no FFN is under way.
+template <class Body>
+powerinfer_status on_device(const char* action, uint32_t handle, Body&& body) {
+  return beside_ffn(action, handle, [&](Device& device, const PluginLibrary& library) {
+    if (device.ffn_started) fail(POWERINFER_INVALID_ARGUMENT, "an FFN was started; call powerinfer_device_ffn_wait");
+    body(device, library);
+  });
+}
+
+bool selects(const PluginLibrary& library) { return (library.backend.flags & POWERINFER_BACKEND_SELECTS) != 0; }
+
+powerinfer_selector selector_of(uint32_t handle, const Predictor& predictor) {
+  return {sizeof(powerinfer_selector),    handle, &predictor.library->predictor, predictor.state, predictor.library->name.c_str(),
+          &predictor.settings.fixed()};
 }
 
 void check_rows(Device& d, const powerinfer_row* rows, uint32_t row_count) {
@@ -53,6 +68,7 @@ const uint32_t* within_share(const Device& d, uint32_t block, const uint32_t* ac
 void run_ffn(Device& d, powerinfer_ffn_call call) {
   const powerinfer_backend_kernels& kernels = d.library->backend;
   if (kernels.ffn_wait == nullptr) call.flags &= ~uint32_t{POWERINFER_FFN_START};
+  d.selected_row_count = 0;
   d.batch.partial_block = call.partial == nullptr ? BatchProgress::kNone : d.batch.partial_block;  // whatever comes of it, the last is gone
   d.library->check(kernels.ffn(d.state, &call), "ffn");
   d.ffn_started = (call.flags & POWERINFER_FFN_START) != 0;
@@ -111,9 +127,11 @@ powerinfer_status powerinfer_device_ffn_selected(uint32_t device, uint32_t block
     check_ffn(d, block, hidden, row_count, flags, partial);
     check_predicts(*p, d.shape);
     check_select(*p, block, row_count);
-    if ((library.backend.flags & POWERINFER_BACKEND_SELECTS) != 0) {
-      const powerinfer_selector selector{sizeof selector, predictor, &p->library->predictor, p->state};
-      return run_ffn(d, {sizeof(powerinfer_ffn_call), block, row_count, flags, hidden, nullptr, partial, &selector});
+    if (selects(library)) {
+      const powerinfer_selector selector = selector_of(predictor, *p);
+      run_ffn(d, {sizeof(powerinfer_ffn_call), block, row_count, flags, hidden, nullptr, partial, &selector});
+      d.selected_row_count = row_count;
+      return;
     }
     if (hidden == nullptr) fail(POWERINFER_INVALID_ARGUMENT, "hidden is NULL and %s runs no predictors; give hidden", library.name.c_str());
     select(*p, nullptr, block, {hidden, nullptr, row_count}, d.active.get());
@@ -122,14 +140,45 @@ powerinfer_status powerinfer_device_ffn_selected(uint32_t device, uint32_t block
   });
 }
 
+powerinfer_status powerinfer_device_hidden(uint32_t device, float* hidden) {
+  return beside_ffn("read the hidden vectors", device, [&](Device& d, const PluginLibrary& library) {
+    float& out = required(hidden, "hidden");
+    if (!d.batch.attended) fail(POWERINFER_INVALID_ARGUMENT, "no attend went before; call powerinfer_device_attend");
+    library.check(library.required(library.backend.hidden, "hidden")(d.state, &out), "hidden");
+  });
+}
+
+powerinfer_status powerinfer_device_prepare(uint32_t device, uint32_t predictor) {
+  return on_device("prepare the predictor", device, [&](Device& d, const PluginLibrary& library) {
+    const std::shared_ptr<Predictor> p = predictors().get(predictor);
+    const std::lock_guard<std::mutex> lock(p->busy);
+    if (!p->opened) fail(POWERINFER_INCOMPLETE, "the predictor is not open; call powerinfer_predictor_open");
+    check_predicts(*p, d.shape);
+    if (!selects(library) || library.backend.prepare == nullptr) return;
+    const powerinfer_selector selector = selector_of(predictor, *p);
+    const powerinfer_status status = library.backend.prepare(d.state, &selector);
+    if (status == POWERINFER_UNSUPPORTED) fail(status, "%s cannot run %s", library.name.c_str(), p->library->name.c_str());
+    library.check(status, "prepare");
+  });
+}
+
+powerinfer_status powerinfer_device_selected(uint32_t device, uint32_t* active) {
+  return beside_ffn("read the selection", device, [&](Device& d, const PluginLibrary& library) {
+    uint32_t& out = required(active, "active");
+    if (d.selected_row_count == 0) fail(POWERINFER_INVALID_ARGUMENT, "no predictor has selected; call powerinfer_device_ffn_selected");
+    library.check(library.required(library.backend.selected, "selected")(d.state, &out), "selected");
+    const uint32_t row = row_beyond(d.shape, &out, d.selected_row_count);
+    if (row < d.selected_row_count) {
+      fail(POWERINFER_PLUGIN_FAILED, "%s named neurons at or above ffn_width %u for row %u", library.name.c_str(), d.shape.ffn_width, row);
+    }
+  });
+}
+
 powerinfer_status powerinfer_device_ffn_wait(uint32_t device) {
-  return guarded("wait for the FFN", [&] {
-    const std::shared_ptr<Device> d = devices().get(device);
-    const std::lock_guard<std::mutex> lock(d->busy);
-    check_ready(*d);
-    if (!d->ffn_started) return;
-    d->ffn_started = false;
-    d->library->check(d->library->backend.ffn_wait(d->state), "ffn_wait");
+  return beside_ffn("wait for the FFN", device, [&](Device& d, const PluginLibrary& library) {
+    if (!d.ffn_started) return;
+    d.ffn_started = false;
+    library.check(library.backend.ffn_wait(d.state), "ffn_wait");
   });
 }
 

@@ -49,6 +49,7 @@ struct Device {
   std::vector<uint64_t> keys;          // [row_count_max], scratch
   Buffer<uint32_t> active;             // u32[row_count_max, words_of(shape)], of the device's share
   bool ffn_started = false;
+  uint32_t selected_row_count = 0;  // of the last FFN, if a predictor that the device runs named its neurons
 };
 
 // Fails with INVALID_ARGUMENT if the device is ready: what it is made of is then fixed.

@@ -97,6 +97,7 @@ std::shared_ptr<const PluginLibrary> checked(const powerinfer_plugin& entered) {
     need(kernels.open != nullptr && kernels.close != nullptr, "open or close of a backend");
     need(kernels.bind != nullptr && kernels.ready != nullptr, "bind or ready");
     need(kernels.ffn != nullptr, "ffn");
+    need((kernels.flags & POWERINFER_BACKEND_HANDS_OVER) == 0 || (kernels.hidden != nullptr && kernels.selected != nullptr), "hidden or selected");
     library->has_backend = true;
   }
   return library;

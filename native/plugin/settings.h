@@ -21,6 +21,8 @@ class Settings {
   // The structs, which live as long as this object. `fix` may be undone by `loosen` while no plugin holds them.
   const powerinfer_plugin_context& fix();
   void loosen() { fixed_ = false; }
+  // What `fix` has made.
+  const powerinfer_plugin_context& fixed() const { return context_; }
 
  private:
   struct Option {

@@ -108,6 +108,60 @@ TEST("powerinfer_device: the logits of a model called directly, bit for bit (see
   }
 }
 
+TEST("powerinfer_device: says what attend left and what a predictor named while an FFN is under way (seed 63)") {
+  const TinyModel tiny(device_options(), 63);
+  const powerinfer_model_shape& s = tiny.options.shape;
+  const TestPredictor predictor(s);
+  const uint32_t share[kWords] = {0xffff0000u, 0, ~0u, 0x12345678u, 0xffffu};
+  const TestDevice device(tiny, "backend_hands_over");
+  CHECK_OK(powerinfer_device_share(device.handle, 0, share));
+  CHECK_OK(powerinfer_device_ready(device.handle));
+  CHECK_STATUS(powerinfer_device_prepare(device.handle, predictor.handle), POWERINFER_INCOMPLETE);
+  CHECK_OK(predictor.open());
+  CHECK_OK(powerinfer_device_prepare(device.handle, predictor.handle));
+
+  std::vector<float> given(2 * s.hidden_width), read(given.size());
+  std::vector<uint32_t> named(2 * kWords);
+  CHECK_STATUS(powerinfer_device_hidden(device.handle, read.data()), POWERINFER_INVALID_ARGUMENT);
+  const uint32_t cache = device.open_cache(4);
+  const powerinfer_row rows[] = {{1, 0, cache}, {2, 1, cache}};
+  CHECK_OK(powerinfer_device_embed(device.handle, rows, 2));
+  CHECK_OK(powerinfer_device_attend(device.handle, 0, given.data()));
+  CHECK_STATUS(powerinfer_device_selected(device.handle, named.data()), POWERINFER_INVALID_ARGUMENT);
+  CHECK_OK(powerinfer_device_ffn_selected(device.handle, 0, nullptr, 2, predictor.handle, POWERINFER_FFN_START, nullptr));
+  CHECK_OK(powerinfer_device_hidden(device.handle, read.data()));
+  CHECK(same_bits(read, given));
+  CHECK_OK(powerinfer_device_selected(device.handle, named.data()));
+  CHECK(named == above(s, given, 2, 0));
+  CHECK_OK(powerinfer_device_ffn_wait(device.handle));
+  CHECK_OK(powerinfer_device_merge(device.handle, 0, nullptr));
+  // The next FFN was asked for by name.
+  CHECK_OK(powerinfer_device_ffn(device.handle, 0, nullptr, 2, named.data(), 0, nullptr));
+  CHECK_STATUS(powerinfer_device_selected(device.handle, named.data()), POWERINFER_INVALID_ARGUMENT);
+}
+
+TEST("powerinfer_device_prepare, _hidden and _selected: UNSUPPORTED where the device has no such function, and named when it fails") {
+  const TinyModel tiny(device_options(), 64);
+  const TestPredictor predictor(tiny.options.shape);
+  CHECK_OK(predictor.open());
+  std::vector<float> hidden(tiny.options.shape.hidden_width);
+  for (const char* const function : {"prepare", "hidden"}) {
+    const TestDevice device(tiny, "backend_hands_over");
+    device.fail_in(function);
+    CHECK_OK(powerinfer_device_ready(device.handle));
+    if (std::strcmp(function, "prepare") == 0) {
+      CHECK_STATUS(powerinfer_device_prepare(device.handle, predictor.handle), POWERINFER_UNSUPPORTED);
+      CHECK_EQUAL(last_error(), "Cannot prepare the predictor: disguise cannot run threshold");
+      continue;
+    }
+    const powerinfer_row row{1, 0, device.open_cache(4)};
+    CHECK_OK(powerinfer_device_embed(device.handle, &row, 1));
+    CHECK_OK(powerinfer_device_attend(device.handle, 0, nullptr));
+    CHECK_STATUS(powerinfer_device_hidden(device.handle, hidden.data()), POWERINFER_PLUGIN_FAILED);
+    CHECK_EQUAL(last_error(), "Cannot read the hidden vectors: disguise failed in hidden: was told to fail in hidden");
+  }
+}
+
 TEST("powerinfer_device_ffn_selected: the same partial whether the device or the host runs the predictor, within the share (seed 62)") {
   const TinyModel tiny(device_options(), 62);
   const OpenModel open(tiny, 1, 0);

@@ -34,7 +34,7 @@ TEST("powerinfer_plugin_load: reads what a plugin is and brings") {
   CHECK_EQUAL(text_of(powerinfer_plugin_version, plugin), std::string("3.1.4"));
   const powerinfer_plugin_facts facts = facts_of(plugin);
   CHECK_EQUAL(facts.abi_major, 1u);
-  CHECK_EQUAL(facts.abi_minor, 1u);
+  CHECK_EQUAL(facts.abi_minor, 2u);
   CHECK_EQUAL(facts.provides, uint32_t{POWERINFER_PLUGIN_PREDICTOR | POWERINFER_PLUGIN_SELECTS_CPU});
   CHECK_EQUAL(facts.predictor_flags, uint32_t{POWERINFER_PREDICTOR_CONFIRMS});
   CHECK_OK(powerinfer_plugin_close(plugin));
@@ -50,7 +50,7 @@ TEST("powerinfer_plugin_load: reads what a plugin is and brings") {
 TEST("powerinfer_plugin_load: takes a table that later minor versions have made longer") {
   uint32_t plugin = 0;
   CHECK_OK(load_plugin(plugin_path("newer_minor"), &plugin));
-  CHECK_EQUAL(facts_of(plugin).abi_minor, 2u);
+  CHECK_EQUAL(facts_of(plugin).abi_minor, POWERINFER_PLUGIN_ABI_MINOR + 1);
   CHECK_OK(powerinfer_plugin_close(plugin));
 }
 
@@ -63,7 +63,7 @@ TEST("powerinfer_plugin_load: says what is wrong with a library, and who is to b
       {"older_major", POWERINFER_UNSUPPORTED, "it speaks plugin ABI 0, this engine 1; update the plugin"},
       {"newer_major", POWERINFER_UNSUPPORTED, "it speaks plugin ABI 2, this engine 1; update the engine"},
       {"no_entry", POWERINFER_UNSUPPORTED, "it does not export powerinfer_plugin_entry; name a library that was built as a plugin"},
-      {"refuses", POWERINFER_PLUGIN_FAILED, "its powerinfer_plugin_entry refused plugin ABI 1.1; ask its makers for one that takes it"},
+      {"refuses", POWERINFER_PLUGIN_FAILED, "its powerinfer_plugin_entry refused plugin ABI 1.2; ask its makers for one that takes it"},
       {"no_size", POWERINFER_PLUGIN_FAILED, "struct_size of its powerinfer_plugin is 8; set it to sizeof"},
       {"short_table", POWERINFER_PLUGIN_FAILED, "struct_size of its powerinfer_plugin is 24, version 1.0 has 56; set it to sizeof"},
       {"short_kernels", POWERINFER_PLUGIN_FAILED, "struct_size of its powerinfer_predictor_kernels is 16, version 1.0 has 48; set it to sizeof"},

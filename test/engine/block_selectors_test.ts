@@ -45,7 +45,7 @@ test("forward() asks select only where some neurons are proposed, and natively o
       home: watched,
       selector,
       selections: { bytes: 0 },
-      selectsNatively: selector.blocks!.map(({ proposes, ...block }) => proposes === "some" && "native" in block)
+      selectedBy: selector.blocks!.map((block) => ("native" in block ? ("holder" as const) : ("engine" as const)))
     }
     expect(await logitsOf(mixed)).toEqual(await logitsOf(plan))
     expect(asked).toEqual([1, 5])

@@ -168,12 +168,12 @@ describe.skipIf(compiler === null)("a native predictor", () => {
         Effect.gen(function* () {
           const predictor = threshold({ threshold: 0.1 })
           const direct = (options: Partial<PlanOptions>) =>
-            withTinyPlan({ predictor, ...options }, (plan) => Effect.succeed(plan.selectsNatively))
-          expect(yield* direct({ backends: [cpu()] })).toEqual([true, true])
-          expect(yield* direct({ backends: [reference] })).toEqual([false, false])
-          expect(yield* direct({ backends: [cpu()], checkPlugins: true })).toEqual([false, false])
+            withTinyPlan({ predictor, ...options }, (plan) => Effect.succeed(plan.selectedBy))
+          expect(yield* direct({ backends: [cpu()] })).toEqual(["holder", "holder"])
+          expect(yield* direct({ backends: [reference] })).toEqual(["engine", "engine"])
+          expect(yield* direct({ backends: [cpu()], checkPlugins: true })).toEqual(["engine", "engine"])
           const divided = { backends: [cpu(), cpu({ threads: 1 })], placement: usePlugin(halves) }
-          expect(yield* direct(divided)).toEqual([false, false])
+          expect(yield* direct(divided)).toEqual(["engine", "engine"])
           const whole = yield* Effect.promise(() => logitsOf({ predictor, backends: [cpu()] }))
           const inHalves = yield* Effect.promise(() => logitsOf({ predictor, ...divided }))
           expect(largestDifference(whole, inHalves)).toBeLessThan(1e-4)

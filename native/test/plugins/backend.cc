@@ -1,12 +1,15 @@
 // A backend plugin for tests: a whole device that hands every call on to a CPU model of its own copy of the library.
 //
-// The text option `fails` names the function that is to fail. Variants by defines: SELECTS runs predictors by itself, SHARES_ONLY cannot be a home.
+// The text option `fails` names the function that is to fail. Variants by defines: SELECTS runs predictors by itself, HANDS_OVER does too and
+// says what attend left and what was named, SHARES_ONLY cannot be a home.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "../../include/powerinfer_plugin.h"
 
@@ -25,6 +28,8 @@ struct Device {
   const uint32_t* shares;
   uint32_t cpu = 0, model = 0;
   powerinfer_ffn_call started{};  // to be done in ffn_wait
+  std::vector<float> hidden;      // what attend left, f32[row_count, hidden_width]
+  std::vector<uint32_t> named;    // what the last predictor named, u32[row_count, words]
 
   // Whether `function` is the one that fails.
   bool told_to_fail(const char* function) const {
@@ -103,12 +108,33 @@ void cache_close(void*, uint32_t cache) { powerinfer_cache_close(cache); }
 
 powerinfer_status embed(void* state, const powerinfer_row* rows, uint32_t row_count) {
   FAIL_IF_TOLD("embed");
+  of(state).hidden.resize(uint64_t{row_count} * of(state).shape.hidden_width);
   return passed_on(powerinfer_embed(of(state).model, rows, row_count));
 }
 
 powerinfer_status attend(void* state, uint32_t block, float* hidden) {
   FAIL_IF_TOLD("attend");
-  return passed_on(powerinfer_attend(of(state).model, block, hidden));
+  std::vector<float>& kept = of(state).hidden;
+  const powerinfer_status status = passed_on(powerinfer_attend(of(state).model, block, kept.data()));
+  if (status == POWERINFER_OK && hidden != nullptr) std::copy(kept.begin(), kept.end(), hidden);
+  return status;
+}
+
+powerinfer_status prepare(void* state, const powerinfer_selector* selector) {
+  FAIL_IF_TOLD("prepare");
+  return selector->context != nullptr && std::strcmp(selector->name, "threshold") == 0 ? POWERINFER_OK : POWERINFER_INVALID_ARGUMENT;
+}
+
+powerinfer_status read_hidden(void* state, float* hidden) {
+  FAIL_IF_TOLD("hidden");
+  std::copy(of(state).hidden.begin(), of(state).hidden.end(), hidden);
+  return POWERINFER_OK;
+}
+
+powerinfer_status read_selected(void* state, uint32_t* active) {
+  FAIL_IF_TOLD("selected");
+  std::copy(of(state).named.begin(), of(state).named.end(), active);
+  return POWERINFER_OK;
 }
 
 powerinfer_status activations(void* state, uint32_t block, const float* hidden, uint32_t row_count, float* out) {
@@ -120,25 +146,35 @@ void in_caller(void*, uint32_t chunk_count, powerinfer_task task, void* context)
   for (uint32_t chunk = 0; chunk < chunk_count; ++chunk) task(context, chunk, 0);
 }
 
-// The sets that a predictor names, of the device's share; freed by the caller.
-uint32_t* selected(const Device& device, const powerinfer_ffn_call& call) {
+// Names what a predictor does: `named`, of every share.
+powerinfer_status select(Device& device, const powerinfer_ffn_call& call) {
   const uint32_t words = (device.shape.ffn_width + 31) / 32;
-  uint32_t* const active = static_cast<uint32_t*>(std::calloc(uint64_t{call.row_count} * words, sizeof(uint32_t)));
-  const powerinfer_select select{sizeof select, call.block, call.row_count, device.shape.hidden_width, device.shape.ffn_width, words, call.hidden,
-                                 active, nullptr, in_caller, 1, 0, nullptr};
-  if (call.selector->kernels->select_cpu(call.selector->state, &select) != POWERINFER_OK) {
-    std::snprintf(why, sizeof why, "predictor %u failed here", call.selector->predictor);
-    std::free(active);
-    return nullptr;
-  }
-  for (uint32_t row = 0; device.shares != nullptr && row < call.row_count; ++row) {
-    for (uint32_t word = 0; word < words; ++word) active[row * words + word] &= device.shares[call.block * words + word];
-  }
+  device.named.assign(uint64_t{call.row_count} * words, 0);
+  const float* const hidden = call.hidden == nullptr ? device.hidden.data() : call.hidden;
+  const powerinfer_select select{sizeof select, call.block, call.row_count, device.shape.hidden_width, device.shape.ffn_width, words, hidden,
+                                 device.named.data(), nullptr, in_caller, 1, 0, nullptr};
+  const powerinfer_status status = call.selector->kernels->select_cpu(call.selector->state, &select);
+  if (status != POWERINFER_OK) std::snprintf(why, sizeof why, "predictor %u failed here", call.selector->predictor);
+  return status;
+}
+
+// `named`, of the device's share.
+std::vector<uint32_t> within_share(const Device& device, uint32_t block) {
+  std::vector<uint32_t> active = device.named;
+  const uint32_t words = (device.shape.ffn_width + 31) / 32;
+  for (uint64_t i = 0; device.shares != nullptr && i < active.size(); ++i) active[i] &= device.shares[block * words + i % words];
   return active;
 }
 
 powerinfer_status run(Device& device, const powerinfer_ffn_call& call, const uint32_t* active) {
   const uint32_t flags = call.flags & ~uint32_t{POWERINFER_FFN_START};
+  std::vector<uint32_t> share;
+  if (active == nullptr && device.shares != nullptr) {  // every neuron of the share
+    const uint32_t words = (device.shape.ffn_width + 31) / 32;
+    const uint32_t* const of_block = device.shares + call.block * words;
+    for (uint32_t row = 0; row < call.row_count; ++row) share.insert(share.end(), of_block, of_block + words);
+    active = share.data();
+  }
   return passed_on(powerinfer_ffn(device.model, call.block, call.hidden, call.row_count, active, flags, call.partial));
 }
 
@@ -146,11 +182,8 @@ powerinfer_status ffn(void* state, const powerinfer_ffn_call* call) {
   FAIL_IF_TOLD("ffn");
   Device& device = of(state);
   if (call->selector != nullptr) {
-    uint32_t* const active = selected(device, *call);
-    if (active == nullptr) return POWERINFER_UNSUPPORTED;
-    const powerinfer_status status = run(device, *call, active);
-    std::free(active);
-    return status;
+    if (select(device, *call) != POWERINFER_OK) return POWERINFER_UNSUPPORTED;
+    return run(device, *call, within_share(device, call->block).data());
   }
   if ((call->flags & POWERINFER_FFN_START) == 0) return run(device, *call, call->active);
   device.started = *call;
@@ -177,7 +210,9 @@ powerinfer_status counters(void* state, powerinfer_counters* out) {
   return passed_on(powerinfer_counters_read(of(state).model, out));
 }
 
-#if defined(SELECTS)
+#if defined(HANDS_OVER)
+constexpr uint32_t kFlags = POWERINFER_BACKEND_SELECTS | POWERINFER_BACKEND_HANDS_OVER;
+#elif defined(SELECTS)
 constexpr uint32_t kFlags = POWERINFER_BACKEND_SELECTS;
 #else
 constexpr uint32_t kFlags = 0;
@@ -189,7 +224,8 @@ constexpr bool kHome = true;
 #endif
 
 const powerinfer_backend_kernels kernels = {sizeof kernels, kFlags, facts, open_device, close_device, bind, rope, ready, cache_open, cache_close,
-                                            kHome ? embed : nullptr, attend, activations, ffn, ffn_wait, merge, logits, counters};
+                                            kHome ? embed : nullptr, attend, activations, ffn, ffn_wait, merge, logits, counters, prepare, read_hidden,
+                                            read_selected};
 
 const powerinfer_plugin table = {sizeof table, POWERINFER_PLUGIN_ABI_MAJOR, POWERINFER_PLUGIN_ABI_MINOR, 0, "disguise", nullptr,
                                  []() -> const char* { return why; }, nullptr, &kernels};

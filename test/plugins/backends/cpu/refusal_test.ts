@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test"
 import { Batch, isaNames, NativeCallFailed } from "@powerinfer/core"
 import { Effect } from "effect"
+import { abiVersion } from "../../../../core/native/powerinfer.ts"
 import { cpuSymbols } from "../../../../plugins/backends/cpu/symbols.ts"
 import { compileLibrary, compiler, scratch } from "../../../native/tiny_library.ts"
 import { openOnCpu, reluModel } from "./open_on_cpu.ts"
@@ -25,7 +26,7 @@ const useLibrary = (name: string, statuses: Statuses, availableBytes = 2e9): voi
 #include <stdint.h>
 #include <string.h>
 struct machine { uint32_t struct_size, isa_mask, core_count, reserved; double memory, available; };
-uint32_t powerinfer_abi_version(void) { return 3; }
+uint32_t powerinfer_abi_version(void) { return ${abiVersion}; }
 uint32_t powerinfer_last_error(char* text, uint32_t capacity) {
   const char* words = "Cannot obey: this library was made to refuse";
   (void)capacity;
