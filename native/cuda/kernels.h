@@ -106,6 +106,14 @@ struct NeuronList {
   uint32_t count_max;
 };
 
+// What the device counts by itself, a block: nobody else knows it.
+struct Tally {
+  unsigned long long candidates;   // neurons whose gate (not gated: up) was read
+  unsigned long long confirmed;    // gated: of these, neurons whose up was read
+  unsigned long long firing;       // neurons whose down was read
+  unsigned long long activations;  // nonzero activations, over rows
+};
+
 // compact.cu: the neurons of the share that some row's set names.
 struct CompactSets {
   const uint32_t* active;   // u32[row_count, words]: bit n % 32 of word n / 32 names the model's neuron n
@@ -126,7 +134,7 @@ struct CompactFiring {
   uint32_t row_count;
   uint32_t* ids;
   uint32_t* count;
-  uint64_t* fired;          // += nonzero activations, over rows; may be null
+  Tally* tally;             // candidates, firing and activations are added; may be null
 };
 void launch_compact_firing(const CompactFiring&, cudaStream_t);
 
@@ -148,6 +156,7 @@ struct GateUp {
   uint32_t row_count;
   float* activation;
   uint64_t activation_stride;
+  Tally* tally;             // confirmed is added; may be null
 };
 void launch_gate_up(const GateUp&, cudaStream_t);
 
