@@ -30,7 +30,7 @@ cudaError_t enqueue(const void* kernel, Grid grid, cudaStream_t stream) {
   if (queue == nullptr || queue->device != current_device()) return cudaErrorInvalidResourceHandle;
   if (!shape_is_valid(grid.blocks, grid.threads)) return cudaErrorInvalidConfiguration;
   {
-    std::lock_guard<std::recursive_mutex> lock(queues_mutex());
+    const QueuesLock lock;
     const auto allowed = shared_bytes_allowed().find(kernel);
     if (grid.shared_bytes > (allowed == shared_bytes_allowed().end() ? LaunchLimits::kSharedBytes : allowed->second)) return cudaErrorInvalidValue;
   }
@@ -42,7 +42,7 @@ cudaError_t set_function_attribute(const void* kernel, cudaFuncAttribute attribu
   if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 || static_cast<size_t>(value) > LaunchLimits::kSharedBytesOptIn)
     return returned(cudaErrorInvalidValue);
-  std::lock_guard<std::recursive_mutex> lock(queues_mutex());
+  const QueuesLock lock;
   shared_bytes_allowed()[kernel] = static_cast<size_t>(value);
   return cudaSuccess;
 }

@@ -1,13 +1,13 @@
-// Device memory, pinned host memory, and copies.
+// Device memory, and copies.
 #include "memory.h"
 
 #include <cstdint>
 #include <cstring>
 
 #include "allocations.h"
+#include "capture.h"
 #include "device.h"
 #include "options.h"
-#include "pinned.h"
 
 using namespace cuda_sim;
 
@@ -44,12 +44,14 @@ cudaError_t push(cudaStream_t stream, Piece piece) {
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
   if (device_count() == 0) return returned(cudaErrorNoDevice);
+  if (!Capture::permits_unsafe_calls()) return returned(cudaErrorStreamCaptureUnsupported);
   if (memory == nullptr) return returned(cudaErrorInvalidValue);
   *memory = bytes == 0 ? nullptr : Allocations::all().allocate(bytes, current_device());
   return *memory == nullptr && bytes != 0 ? returned(cudaErrorMemoryAllocation) : cudaSuccess;
 }
 
 cudaError_t cudaFree(void* memory) {
+  if (!Capture::permits_unsafe_calls()) return returned(cudaErrorStreamCaptureUnsupported);
   return memory == nullptr || Allocations::all().release(memory, false) ? cudaSuccess : returned(cudaErrorInvalidValue);
 }
 
@@ -85,30 +87,13 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  if (!Capture::permits_unsafe_calls()) return returned(cudaErrorStreamCaptureUnsupported);
   const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind);
   return error != cudaSuccess ? error : cudaStreamSynchronize(nullptr);
 }
 
 cudaError_t cudaMemset(void* memory, int value, size_t bytes) {
+  if (!Capture::permits_unsafe_calls()) return returned(cudaErrorStreamCaptureUnsupported);
   const cudaError_t error = cudaMemsetAsync(memory, value, bytes);
   return error != cudaSuccess ? error : cudaStreamSynchronize(nullptr);
-}
-
-cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned flags) {
-  if (device_count() == 0) return returned(cudaErrorNoDevice);
-  if (memory == nullptr || flags > 7) return returned(cudaErrorInvalidValue);
-  *memory = bytes == 0 ? nullptr : Allocations::all().allocate(bytes, kHost);
-  return *memory == nullptr && bytes != 0 ? returned(cudaErrorMemoryAllocation) : cudaSuccess;
-}
-
-cudaError_t cudaMallocHost(void** memory, size_t bytes, unsigned flags) { return cudaHostAlloc(memory, bytes, flags); }
-
-cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned flags) {
-  if (device == nullptr || flags != 0 || Allocations::all().holds(host, 1, true) != Holds::all) return returned(cudaErrorInvalidValue);
-  *device = host;
-  return cudaSuccess;
-}
-
-cudaError_t cudaFreeHost(void* memory) {
-  return memory == nullptr || Allocations::all().release(memory, true) ? cudaSuccess : returned(cudaErrorInvalidValue);
 }

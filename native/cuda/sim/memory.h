@@ -1,4 +1,4 @@
-// Device memory and pinned host memory, and copies. An allocation is filled with 0xFF and ends at a page nobody may touch; what is freed stays unreadable.
+// Device memory, and copies. An allocation is filled with 0xFF and ends at a page nobody may touch; what is freed stays unreadable.
 #pragma once
 #include <cstddef>
 

@@ -3,6 +3,8 @@
 #include "atomics.h"
 #include "device.h"
 #include "error.h"
+#include "event.h"
+#include "graph.h"
 #include "half.h"
 #include "intrinsics.h"
 #include "launch.h"

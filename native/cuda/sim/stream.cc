@@ -1,13 +1,17 @@
-// Streams: queues of work.
+// Streams: queues that a host has made.
 #include "stream.h"
 
 #include <map>
-#include <vector>
 
+#include "capture.h"
 #include "device.h"
-#include "options.h"
 
 namespace cuda_sim {
+
+struct Stream {
+  std::shared_ptr<Queue> queue;
+};
+
 namespace {
 
 struct Streams {
@@ -20,42 +24,20 @@ Streams& streams() {
   return all;
 }
 
-using Lock = std::lock_guard<std::recursive_mutex>;
+// The queue of a stream that a host may wait for; else `error` says why not.
+std::shared_ptr<Queue> awaited_queue(Stream* stream, cudaError_t& error) {
+  const std::shared_ptr<Queue> queue = queue_of(stream);
+  error = queue == nullptr ? cudaErrorInvalidResourceHandle : cudaSuccess;
+  if (queue == nullptr || queue->capture == nullptr) return queue;
+  queue->capture->invalid = true;
+  error = cudaErrorStreamCaptureUnsupported;
+  return nullptr;
+}
 
 }  // namespace
 
-std::recursive_mutex& queues_mutex() {
-  static std::recursive_mutex mutex;
-  return mutex;
-}
-
-void Queue::push(Piece piece) {
-  Lock lock(queues_mutex());
-  pieces_.push_back(std::move(piece));
-  if (!options().lazy) drain();
-}
-
-bool Queue::run_one() {
-  Lock lock(queues_mutex());
-  if (pieces_.empty()) return false;
-  const Piece piece = std::move(pieces_.front());
-  pieces_.pop_front();
-  piece();
-  return true;
-}
-
-void Queue::drain() {
-  while (run_one()) {
-  }
-}
-
-bool Queue::empty() {
-  Lock lock(queues_mutex());
-  return pieces_.empty();
-}
-
 std::shared_ptr<Queue> queue_of(Stream* stream) {
-  Lock lock(queues_mutex());
+  const QueuesLock lock;
   if (stream != nullptr) return streams().made.count(stream) != 0 ? stream->queue : nullptr;
   std::shared_ptr<Queue>& queue = streams().defaults[current_device()];
   if (queue == nullptr) queue = std::make_shared<Queue>(current_device());
@@ -71,7 +53,7 @@ cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWith
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   if (device_count() == 0) return returned(cudaErrorNoDevice);
   if (stream == nullptr || flags > cudaStreamNonBlocking) return returned(cudaErrorInvalidValue);
-  Lock lock(queues_mutex());
+  const QueuesLock lock;
   auto made = std::make_unique<Stream>(Stream{std::make_shared<Queue>(current_device())});
   *stream = made.get();
   streams().made.emplace(*stream, std::move(made));
@@ -79,33 +61,39 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  Lock lock(queues_mutex());
-  const auto found = streams().made.find(stream);
-  if (found == streams().made.end()) return returned(cudaErrorInvalidResourceHandle);
-  found->second->queue->drain();
-  streams().made.erase(found);
+  const QueuesLock lock;
+  cudaError_t error;
+  const std::shared_ptr<Queue> queue = stream == nullptr ? nullptr : awaited_queue(stream, error);
+  if (queue == nullptr) return returned(stream == nullptr ? cudaErrorInvalidResourceHandle : error);
+  queue->drain();
+  streams().made.erase(stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const std::shared_ptr<Queue> queue = queue_of(stream);
-  if (queue == nullptr) return returned(cudaErrorInvalidResourceHandle);
+  const QueuesLock lock;
+  cudaError_t error;
+  const std::shared_ptr<Queue> queue = awaited_queue(stream, error);
+  if (queue == nullptr) return returned(error);
   queue->drain();
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const std::shared_ptr<Queue> queue = queue_of(stream);
-  if (queue == nullptr) return returned(cudaErrorInvalidResourceHandle);
+  const QueuesLock lock;
+  cudaError_t error;
+  const std::shared_ptr<Queue> queue = awaited_queue(stream, error);
+  if (queue == nullptr) return returned(error);
   queue->run_one();
   return queue->empty() ? cudaSuccess : returned(cudaErrorNotReady);
 }
 
 cudaError_t cudaDeviceSynchronize() {
+  const QueuesLock lock;
   if (device_count() == 0) return returned(cudaErrorNoDevice);
-  Lock lock(queues_mutex());
+  if (!Capture::permits_unsafe_calls()) return returned(cudaErrorStreamCaptureUnsupported);
   queue_of(nullptr)->drain();
-  for (const auto& [stream, kept] : streams().made)
-    if (kept->queue->device == current_device()) kept->queue->drain();
+  for (const auto& [stream, made] : streams().made)
+    if (made->queue->device == current_device()) made->queue->drain();
   return cudaSuccess;
 }

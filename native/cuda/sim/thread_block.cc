@@ -16,9 +16,9 @@ Thread::Thread(ThreadBlock& block, unsigned number) : block(block), number(numbe
 void ThreadBlock::run(const Grid& grid, uint3 block_index, uint64_t seed) {
   prepare(grid, block_index);
   random_ = seed;
-  happens_before(this);
+  happens_before(&begin_token_);
   run_threads();
-  happens_after(this);
+  happens_after(&end_token_);
 }
 
 void ThreadBlock::run_threads() {
@@ -67,21 +67,21 @@ void ThreadBlock::live(void* self) {
 }
 
 void ThreadBlock::run_thread(Thread& thread) {
-  happens_after(this);
+  happens_after(&begin_token_);
   grid_->body();
-  happens_before(this);
-  Unobserved unobserved;
+  happens_before(&end_token_);
   end(thread);
+  thread.fiber.suspend();
 }
 
 void ThreadBlock::end(Thread& thread) {
+  Unobserved unobserved;
   Warp& warp = warps_[thread.warp()];
   warp.running &= ~(1u << thread.lane());
   ended_count_ += 1;
   for (const Meeting& meeting : warp.meetings)
     if (meeting.mask >> thread.lane() & 1) report("thread %u has ended, and others wait for it in %s", thread.number, meeting.operation);
   if (!at_barrier_.empty()) report("thread %u has ended, and others wait for it at __syncthreads", thread.number);
-  thread.fiber.suspend();
 }
 
 void ThreadBlock::barrier(Place place) {

@@ -102,6 +102,7 @@ class ThreadBlock {
   Place barrier_place_{};
   std::array<char, 2> barrier_tokens_{};  // a thread may come to the next barrier before another has left this one
   unsigned barrier_token_ = 0;
+  char begin_token_ = 0, end_token_ = 0;  // two, or a thread that ends would come before one that begins
   uint64_t random_ = 0;  // 0: threads run in order
 };
 

@@ -5,34 +5,10 @@
 
 #include "../../test/test.h"
 #include "../cuda.h"
+#include "device_vector.h"
 
 namespace powerinfer_test {
 namespace {
-
-// Device memory with the values of a vector.
-template <class T>
-class DeviceVector {
- public:
-  explicit DeviceVector(const std::vector<T>& values) : count_(values.size()) {
-    CHECK_EQUAL(cudaMalloc(&memory_, count_ * sizeof(T)), cudaSuccess);
-    CHECK_EQUAL(cudaMemcpy(memory_, values.data(), count_ * sizeof(T), cudaMemcpyHostToDevice), cudaSuccess);
-  }
-  ~DeviceVector() { cudaFree(memory_); }
-  DeviceVector(const DeviceVector&) = delete;
-  DeviceVector& operator=(const DeviceVector&) = delete;
-
-  T* data() const { return memory_; }
-  std::vector<T> values() const {
-    std::vector<T> copied(count_);
-    CHECK_EQUAL(cudaDeviceSynchronize(), cudaSuccess);
-    CHECK_EQUAL(cudaMemcpy(copied.data(), memory_, count_ * sizeof(T), cudaMemcpyDeviceToHost), cudaSuccess);
-    return copied;
-  }
-
- private:
-  T* memory_ = nullptr;
-  size_t count_;
-};
 
 __global__ void number_threads(unsigned* out) {
   const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
@@ -73,27 +49,6 @@ TEST("threads of a block share memory and wait for each other at barriers") {
       CHECK_EQUAL(after[i], reversed(at) + reversed((at + 1) % threads));
     }
   }
-}
-
-__global__ void read_uninitialized(unsigned* out) {
-  CUDA_DYNAMIC_SHARED(unsigned, dynamic);
-  __shared__ unsigned fixed[32];
-  out[blockIdx.x * 64 + threadIdx.x] = dynamic[threadIdx.x];
-  out[blockIdx.x * 64 + 32 + threadIdx.x] = fixed[threadIdx.x];
-  __syncthreads();
-  dynamic[threadIdx.x] = fixed[threadIdx.x] = 1;
-}
-
-TEST("shared and device memory that nobody has written has all bits set, in every block") {
-  DeviceVector<unsigned> out(std::vector<unsigned>(16 * 64));
-  CUDA_LAUNCH(read_uninitialized, 16, 32, 32 * sizeof(unsigned), nullptr, out.data());
-  for (const unsigned value : out.values()) CHECK_EQUAL(value, 0xffffffffu);
-  float* memory = nullptr;
-  CHECK_EQUAL(cudaMalloc(&memory, sizeof(float)), cudaSuccess);
-  float value = 0;
-  CHECK_EQUAL(cudaMemcpy(&value, memory, sizeof value, cudaMemcpyDeviceToHost), cudaSuccess);
-  CHECK(std::isnan(value));
-  cudaFree(memory);
 }
 
 __global__ void shuffle_lanes(int* out) {
