@@ -104,6 +104,14 @@ export const engineFlags = (known: KnownOptions) => ({
       )
     )
   ),
+  vramBudget: optional(
+    Flag.String("vram-budget").pipe(
+      Flag.withMetavar("SIZE"),
+      Flag.withDescription(
+        "Memory of the GPU that weights, KV cache, predictors and workspace may take together: 8GiB, 500MB; absent: what is free, less a margin"
+      )
+    )
+  ),
   checkPlugins: optional(
     Flag.Boolean("check-plugins").pipe(
       Flag.withDescription("Check every call of every plugin against its contract; slow")
@@ -125,7 +133,10 @@ const howToSee = (kind: PluginKind, known: KnownOptions): string =>
   known.fields[kind].length > 0 ? "" : `; --${kind} NAME --help lists its options, each a flag: --${kind}.KEY VALUE`
 
 /** Flags that stand for the option of their name of every backend that has it. */
-export const shorthands = ["threads", "isa", "weights", "repack"] as const
+export const shorthands = ["threads", "isa", "weights", "repack", "vramBudget"] as const
+
+/** As it is typed: --vram-budget. */
+export const shorthandFlag = (key: (typeof shorthands)[number]): string => key.replace("B", "-b")
 
 /** `engineFlags` as they were given. */
 export interface EngineFlags {
@@ -139,6 +150,7 @@ export interface EngineFlags {
   readonly isa: string | undefined
   readonly weights: "resident" | "mapped" | undefined
   readonly repack: boolean | undefined
+  readonly vramBudget?: string | undefined
   readonly checkPlugins?: boolean | undefined
   readonly pluginOptions?: GivenOptions
   readonly file?: SettingsFile | undefined

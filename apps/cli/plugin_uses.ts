@@ -2,7 +2,7 @@
 import { Effect, Result, Schema, SchemaIssue } from "effect"
 import { type OptionField, type Plugin, type PluginKind, type PluginUse } from "powerinfer"
 import { readPluginText } from "./find_plugin.ts"
-import { type EngineFlags, shorthands } from "./flags.ts"
+import { type EngineFlags, shorthandFlag, shorthands } from "./flags.ts"
 import { InvalidUsage } from "./invalid_usage.ts"
 import type { GivenOption } from "./option_flags.ts"
 import { plainValue } from "./option_text.ts"
@@ -64,7 +64,8 @@ const shorthandOptions = Effect.fnUntraced(function* (
   for (const key of shorthands) {
     const value = flags[key]
     if (value === undefined) continue
-    const from = value === false ? `--no-${key}` : `--${key}`
+    const flag = shorthandFlag(key)
+    const from = value === false ? `--no-${flag}` : `--${flag}`
     if (!backends.some(({ fields }) => fields.some((field) => field.key === key))) {
       const names = backends.map(({ plugin }) => plugin.name).join(", ")
       return yield* new InvalidUsage({

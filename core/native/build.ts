@@ -18,8 +18,22 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 const temporaryInfix = ".building-"
 
+/** One of the libraries that the sources make. */
+export interface NativeTarget {
+  /** Of CMake's target and of the file: lib<name>.so. */
+  readonly name: "powerinfer" | "powerinfer_cuda" | "powerinfer_cuda_simulated"
+  /** The environment variable that names a library built elsewhere. */
+  readonly variable: string
+  /** Programs that its build needs besides a C++ compiler, and who brings them. */
+  readonly tools: ReadonlyArray<{ readonly name: string; readonly commands: ReadonlyArray<string> }>
+}
+
+/** libpowerinfer itself. */
+export const powerinferTarget: NativeTarget = { name: "powerinfer", variable: "POWERINFER_LIBRARY", tools: [] }
+
 /** A build to be made. */
 export interface NativeBuild {
+  readonly target: NativeTarget
   /** The directory of CMakeLists.txt. */
   readonly sources: string
   /** Where the finished library goes, alone; created by the build, in one step. */
@@ -38,8 +52,8 @@ export interface NativeBuild {
  *          (with the compiler's words), or the directory cannot be written
  */
 export const buildLibrary = Effect.fnUntraced(function* (build: NativeBuild) {
-  const library = join(build.directory, libraryFileName)
-  const missing = missingTools(build.environment)
+  const library = join(build.directory, sharedLibraryName(build.target.name))
+  const missing = missingTools(build)
   if (missing.length > 0) {
     return yield* new NativeLibraryError({
       path: library,
@@ -48,7 +62,7 @@ export const buildLibrary = Effect.fnUntraced(function* (build: NativeBuild) {
     })
   }
   return yield* Effect.acquireUseRelease(
-    makeTemporary(build.directory),
+    makeTemporary(build.directory, library),
     (temporary) => compileInto(build, temporary, library),
     (temporary) => Effect.sync(() => rmSync(temporary, { recursive: true, force: true }))
   )
@@ -58,7 +72,7 @@ const compileInto = Effect.fnUntraced(function* (build: NativeBuild, temporary: 
   const jobs = String(availableParallelism())
   const steps = [
     ["-S", build.sources, "-B", temporary, "-DCMAKE_BUILD_TYPE=Release"],
-    ["--build", temporary, "--target", "powerinfer", "--parallel", jobs]
+    ["--build", temporary, "--target", build.target.name, "--parallel", jobs]
   ]
   for (const step of steps) {
     const { exitCode, output } = yield* runCmake(step, build.environment)
@@ -66,41 +80,42 @@ const compileInto = Effect.fnUntraced(function* (build: NativeBuild, temporary: 
       return yield* new NativeLibraryError({
         path: library,
         reason: `cmake ${step.join(" ")} failed:\n${tellingLines(output)}\n`,
-        remedy: "mend that, or set POWERINFER_LIBRARY to a library built elsewhere"
+        remedy: `mend that, or set ${build.target.variable} to a library built elsewhere`
       })
     }
   }
   yield* Effect.try({
-    try: () => publish(temporary, build.directory),
-    catch: (cause) => cannotWrite(build.directory, cause)
+    try: () => publish(build, temporary),
+    catch: (cause) => cannotWrite(library, cause)
   })
   return library
 })
 
 /** A directory appears at once or not at all; who loses the race takes the winner's, which is made of the same sources. */
-const publish = (temporary: string, directory: string): void => {
+const publish = ({ directory, target }: NativeBuild, temporary: string): void => {
+  const file = sharedLibraryName(target.name)
   const finished = join(temporary, "finished")
   mkdirSync(finished)
-  renameSync(join(temporary, libraryFileName), join(finished, libraryFileName))
+  renameSync(join(temporary, file), join(finished, file))
   try {
     renameSync(finished, directory)
   } catch (cause) {
     try {
-      accessSync(join(directory, libraryFileName))
+      accessSync(join(directory, file))
     } catch {
       throw cause
     }
   }
 }
 
-const makeTemporary = (directory: string): Effect.Effect<string, NativeLibraryError> =>
+const makeTemporary = (directory: string, library: string): Effect.Effect<string, NativeLibraryError> =>
   Effect.try({
     try: () => {
       mkdirSync(dirname(directory), { recursive: true })
       removeAbandoned(dirname(directory))
       return mkdtempSync(directory + temporaryInfix)
     },
-    catch: (cause) => cannotWrite(directory, cause)
+    catch: (cause) => cannotWrite(library, cause)
   })
 
 /** Far longer than a build takes. */
@@ -116,9 +131,9 @@ const removeAbandoned = (directory: string): void => {
   }
 }
 
-const cannotWrite = (directory: string, cause: unknown) =>
+const cannotWrite = (library: string, cause: unknown) =>
   new NativeLibraryError({
-    path: join(directory, libraryFileName),
+    path: library,
     reason: `it has to be built, and its directory cannot be written (${cause instanceof Error ? cause.message : String(cause)})`,
     remedy: "make the directory writable, or set XDG_CACHE_HOME to one that is"
   })
@@ -152,12 +167,13 @@ const tellingLines = (output: string): string => {
 }
 
 /** Looked for before cmake runs: its own message for a missing compiler is thirty lines long. */
-const missingTools = (environment: Environment): ReadonlyArray<string> => {
+const missingTools = ({ environment, target }: NativeBuild): ReadonlyArray<string> => {
   const compilers = environment["CXX"] ? [environment["CXX"].split(" ")[0]!] : ["c++", "g++", "clang++"]
   const tools = [
     { name: "cmake", commands: ["cmake"] },
     { name: "a C++ compiler", commands: compilers },
-    { name: "make", commands: environment["CMAKE_GENERATOR"] ? [] : ["make", "gmake"] }
+    { name: "make", commands: environment["CMAKE_GENERATOR"] ? [] : ["make", "gmake"] },
+    ...target.tools
   ]
   const directories = (environment["PATH"] ?? "").split(delimiter)
   return tools

@@ -6,7 +6,7 @@ import { homedir } from "node:os"
 import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
-import { buildLibrary, type Environment, libraryFileName } from "./build.ts"
+import { buildLibrary, type Environment, type NativeTarget, powerinferTarget, sharedLibraryName } from "./build.ts"
 import { NativeLibraryError } from "./library.ts"
 import { makeOnce } from "./make_once.ts"
 
@@ -18,6 +18,8 @@ export interface LocatedLibrary {
 
 /** What may be told otherwise than by the surroundings. */
 export interface LocateOptions {
+  /** Which library; by default libpowerinfer. */
+  readonly target?: NativeTarget
   /** Instead of `process.env`. */
   readonly environment?: Environment
   /** The directory of the library's CMakeLists.txt; by default that of this checkout. */
@@ -29,13 +31,14 @@ export interface LocateOptions {
 /** The directory of the library's sources, and of the headers that native plugins are compiled with: beside core, in a checkout and among packages. */
 export const nativeSources = fileURLToPath(new URL("../../native", import.meta.url))
 
-/** The package that brings the library built, where one is installed. */
-const platformPackage = `@powerinfer/native-${process.platform}-${process.arch}`
+/** The package that brings a library built, where one is installed. */
+const platformPackage = ({ name }: NativeTarget): string =>
+  `@powerinfer/native${name.slice("powerinfer".length).replaceAll("_", "-")}-${process.platform}-${process.arch}`
 
 /**
  * Finds the library, or builds it.
  *
- * In this order: the file that POWERINFER_LIBRARY names; the platform's package; the cached build of exactly these sources, in `build/native` of
+ * In this order: the file that the target's variable (POWERINFER_LIBRARY) names; the platform's package; the cached build of exactly these sources, in `build/native` of
  * the checkout or in `$XDG_CACHE_HOME/powerinfer/native`; a build made now, into the first of the two that can be written. Of several
  * processes or threads that need one at the same time, one builds and the others wait for it.
  *
@@ -46,55 +49,60 @@ export const locateLibrary = Effect.fnUntraced(function* (
   options: LocateOptions = {}
 ): Effect.fn.Return<LocatedLibrary, NativeLibraryError> {
   const environment = options.environment ?? process.env
-  const named = environment["POWERINFER_LIBRARY"]
+  const target = options.target ?? powerinferTarget
+  const file = sharedLibraryName(target.name)
+  const named = environment[target.variable]
   if (named) {
     if (existsSync(named)) return { path: named, origin: "environment" }
     return yield* new NativeLibraryError({
       path: named,
-      reason: "POWERINFER_LIBRARY names it, but there is no such file",
+      reason: `${target.variable} names it, but there is no such file`,
       remedy: "correct the variable, or unset it to have the library built"
     })
   }
 
-  const packaged = packagedLibrary()
+  const packaged = packagedLibrary(target)
   if (packaged !== undefined) return { path: packaged, origin: "package" }
 
   const sources = options.sources ?? nativeSources
   if (!existsSync(join(sources, "CMakeLists.txt"))) {
     return yield* new NativeLibraryError({
-      path: libraryFileName,
-      reason: `the package ${platformPackage} is not installed, and there are no sources to build it from in ${sources}`,
-      remedy: `install ${platformPackage}, or set POWERINFER_LIBRARY`
+      path: file,
+      reason: `the package ${platformPackage(target)} is not installed, and there are no sources to build it from in ${sources}`,
+      remedy: `install ${platformPackage(target)}, or set ${target.variable}`
     })
   }
-  const key = buildKey(sources, environment)
+  const prefix = target === powerinferTarget ? "" : `${target.name}-`
+  const key = prefix + buildKey(sources, environment)
   const directories = buildDirectories(sources, environment).map(({ directory, writable }) => ({
     directory: join(directory, key),
     writable
   }))
   for (const { directory } of directories) {
-    const cached = join(directory, libraryFileName)
+    const cached = join(directory, file)
     if (existsSync(cached)) return { path: cached, origin: "cache" }
   }
   const { directory } = directories.find(({ writable }) => writable) ?? directories.at(-1)!
-  const path = join(directory, libraryFileName)
+  const path = join(directory, file)
   const announce = options.announce ?? ((line: string) => console.error(line))
   const built = yield* makeOnce({
     lock: `${directory}.lock`,
     isMade: () => existsSync(path),
     make: Effect.suspend(() => {
-      announce(`building the native library, once for this version: ${directory}`)
-      return buildLibrary({ sources, directory, environment })
+      announce(
+        `building ${target === powerinferTarget ? "the native library" : file}, once for this version: ${directory}`
+      )
+      return buildLibrary({ target, sources, directory, environment })
     }),
     onWait: () => announce(`waiting for another process to build the native library: ${directory}`)
   })
   return { path, origin: built ? "built" : "cache" }
 })
 
-const packagedLibrary = (): string | undefined => {
+const packagedLibrary = (target: NativeTarget): string | undefined => {
   try {
-    const manifest = createRequire(import.meta.url).resolve(`${platformPackage}/package.json`)
-    const library = join(dirname(manifest), libraryFileName)
+    const manifest = createRequire(import.meta.url).resolve(`${platformPackage(target)}/package.json`)
+    const library = join(dirname(manifest), sharedLibraryName(target.name))
     return existsSync(library) ? library : undefined
   } catch {
     return undefined
@@ -132,7 +140,7 @@ const isWritable = (directory: string): boolean => {
 const buildKey = (sources: string, environment: Environment): string => {
   const hash = createHash("sha256")
   const part = (bytes: string | Uint8Array) => hash.update(`${bytes.length}:`).update(bytes)
-  for (const asked of ["CXX", "CXXFLAGS", "LDFLAGS"]) part(environment[asked] ?? "")
+  for (const asked of ["CXX", "CXXFLAGS", "LDFLAGS", "CUDACXX"]) part(environment[asked] ?? "")
   part(`${process.platform}-${process.arch}`)
   for (const file of sourceFiles(sources)) {
     part(relative(sources, file))

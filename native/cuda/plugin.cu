@@ -85,6 +85,7 @@ const powerinfer_backend_kernels kBackend = {
     [](void* state, const powerinfer_selector* selector) { return on_device(state, [&](Device& d) { d.selectors->prepare(*selector); }); },
     [](void* state, float* hidden) { return on_device(state, [&](Device& d) { read_hidden(d, hidden); }); },
     [](void* state, uint32_t* active) { return on_device(state, [&](Device& d) { read_selected(d, active); }); },
+    [](uint32_t index, powerinfer_backend_facts* facts) { return guarded([&] { fill(*facts, gpu_facts(index)); }); },
 };
 
 const powerinfer_plugin kPlugin = {sizeof(powerinfer_plugin),

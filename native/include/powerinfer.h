@@ -390,8 +390,11 @@ typedef struct powerinfer_backend_facts {
   char name[64]; /* the device's, "NVIDIA H100" say: NUL-terminated UTF-8 */
 } powerinfer_backend_facts;
 
-/* What a device of this plugin would be, without opening one. UNSUPPORTED if the plugin brings no backend or does not say. */
-POWERINFER_API powerinfer_status powerinfer_device_facts(uint32_t plugin, powerinfer_backend_facts* facts);
+/*
+ * What device `index` of this plugin would be, without opening it. UNSUPPORTED if the plugin brings no backend or does not say; INVALID_ARGUMENT from the
+ * number of its devices on, which is 1 unless it says otherwise.
+ */
+POWERINFER_API powerinfer_status powerinfer_device_facts(uint32_t plugin, uint32_t index, powerinfer_backend_facts* facts);
 /* `home` is 1 for the device that runs attention and holds the caches, 0 for one that only adds its share of FFNs. */
 POWERINFER_API powerinfer_status powerinfer_device_new(uint32_t plugin, const powerinfer_model_shape* shape, uint32_t home, uint32_t* device);
 /* As of a predictor. */

@@ -229,13 +229,15 @@ typedef struct powerinfer_backend_kernels {
   powerinfer_status (*merge)(void* state, uint32_t block, const float* partial);
   powerinfer_status (*logits)(void* state, const uint32_t* rows, uint32_t count, float* logits);
   powerinfer_status (*counters)(void* state, powerinfer_counters* counters); /* optional: without it they read 0 */
-  /* Since 1.2, all optional; the last two of backends with POWERINFER_BACKEND_HANDS_OVER. */
+  /* Since 1.2, all optional; `hidden` and `selected` of backends with POWERINFER_BACKEND_HANDS_OVER. */
   /* Makes ready what `selector` needs here, before the first call with it. UNSUPPORTED: it cannot run here. Without it, every selector can. */
   powerinfer_status (*prepare)(void* state, const powerinfer_selector* selector);
   /* Copies what attend left to `hidden` f32[row_count, hidden_width], waiting for no more than that. Without it, attend is always given `hidden`. */
   powerinfer_status (*hidden)(void* state, float* hidden);
   /* Copies what the selector of the last ffn named, the neurons outside the share too, to `active` u32[row_count, words]; waits for no more than that. */
   powerinfer_status (*selected)(void* state, uint32_t* active);
+  /* Of a plugin with several devices, instead of `facts`: INVALID_ARGUMENT from their number on. */
+  powerinfer_status (*facts_at)(uint32_t index, powerinfer_backend_facts* facts);
 } powerinfer_backend_kernels;
 
 /* ---- the entry --------------------------------------------------------------------------------------------------- */

@@ -16,14 +16,22 @@ HandleTable<Device>& devices() {
 
 using namespace powerinfer;
 
-powerinfer_status powerinfer_device_facts(uint32_t plugin, powerinfer_backend_facts* facts) {
+powerinfer_status powerinfer_device_facts(uint32_t plugin, uint32_t index, powerinfer_backend_facts* facts) {
   return guarded("read the device's facts", [&] {
     const std::shared_ptr<const PluginLibrary> library = plugins().get(plugin);
     powerinfer_backend_facts& out = required_struct(facts, "facts");
     if (!library->has_backend) library->lacks("backend");
     powerinfer_backend_facts said{};
     said.struct_size = sizeof said;
-    library->check(library->required(library->backend.facts, "facts")(&said), "facts");
+    if (library->backend.facts_at != nullptr) {
+      const powerinfer_status status = library->backend.facts_at(index, &said);
+      if (status == POWERINFER_INVALID_ARGUMENT) fail(status, "%s has no device %u", library->name.c_str(), index);
+      library->check(status, "facts_at");
+    } else {
+      const auto only = library->required(library->backend.facts, "facts");
+      if (index > 0) fail(POWERINFER_INVALID_ARGUMENT, "%s has one device", library->name.c_str());
+      library->check(only(&said), "facts");
+    }
     said.struct_size = sizeof said;
     said.name[sizeof said.name - 1] = '\0';
     out = said;

@@ -281,9 +281,10 @@ TEST("powerinfer_device: arguments out of range and calls out of turn are refuse
   CHECK_STATUS(powerinfer_device_new(plugin, nullptr, 0, &out), POWERINFER_INVALID_ARGUMENT);
   CHECK_STATUS(powerinfer_predictor_new(plugin, &s, &out), POWERINFER_UNSUPPORTED);
   powerinfer_backend_facts facts{};
-  CHECK_STATUS(powerinfer_device_facts(plugin, &facts), POWERINFER_INVALID_ARGUMENT);
+  CHECK_STATUS(powerinfer_device_facts(plugin, 0, &facts), POWERINFER_INVALID_ARGUMENT);
   facts.struct_size = sizeof facts;
-  CHECK_OK(powerinfer_device_facts(plugin, &facts));
+  CHECK_OK(powerinfer_device_facts(plugin, 0, &facts));
+  CHECK_STATUS(powerinfer_device_facts(plugin, 1, &facts), POWERINFER_INVALID_ARGUMENT);
   CHECK_EQUAL(std::string(facts.name), std::string("a CPU in disguise"));
   CHECK_EQUAL(facts.memory_available_bytes, 2e9);
   CHECK_OK(powerinfer_plugin_close(plugin));

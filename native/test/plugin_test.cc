@@ -126,7 +126,7 @@ TEST("plugins, predictors and devices: closed, foreign and invented handles are 
         powerinfer_predictor_select(h, 0, 0, &x, nullptr, 1, &out),
         powerinfer_predictor_measure(h, 0, &x, 1, 1, &seconds, &seconds),
         powerinfer_predictor_close(h),
-        powerinfer_device_facts(h, &device_facts),
+        powerinfer_device_facts(h, 0, &device_facts),
         powerinfer_device_new(h, &s, 0, &out),
         powerinfer_device_option(h, "a", 1, 0, 0, nullptr, 0),
         powerinfer_device_array(h, "a", 1, nullptr, 0),

@@ -118,7 +118,7 @@ TEST("predictors: arguments out of range are refused before the plugin sees them
   CHECK_EQUAL(last_error(), std::string("Cannot make a device: threshold brings no backend"));
   powerinfer_backend_facts facts{};
   facts.struct_size = sizeof facts;
-  CHECK_STATUS(powerinfer_device_facts(plugin, &facts), POWERINFER_UNSUPPORTED);
+  CHECK_STATUS(powerinfer_device_facts(plugin, 0, &facts), POWERINFER_UNSUPPORTED);
   CHECK_OK(powerinfer_plugin_close(plugin));
   CHECK_EQUAL(out, 5u);
 
