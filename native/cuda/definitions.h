@@ -8,6 +8,7 @@ namespace powerinfer::cuda {
 
 // Of decoded matrices, f32[rows, width]; `positions` null: none.
 void embed_definition(const Embed&, const float* tokens, const float* positions);
+void multiply_definition(const Multiply&, const float* weight);
 void activate_definition(const Activate&);
 void merge_definition(const Merge&);
 
