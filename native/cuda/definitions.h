@@ -9,6 +9,7 @@ namespace powerinfer::cuda {
 // Of decoded matrices, f32[rows, width]; `positions` null: none.
 void embed_definition(const Embed&, const float* tokens, const float* positions);
 void multiply_definition(const Multiply&, const float* weight);
+void down_dense_definition(const DownDense&, const float* down);
 void activate_definition(const Activate&);
 void merge_definition(const Merge&);
 
