@@ -10,6 +10,8 @@ file(GLOB cuda_bug_sources CONFIGURE_DEPENDS ${cuda_folder}/test/bugs/*.cu)
 # Kernels are unrolled for a GPU; this compiler does not know that pragma.
 set_source_files_properties(${cuda_sources} ${cuda_test_sources} ${cuda_bug_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas")
 
+file(GLOB host_sources CONFIGURE_DEPENDS ${cuda_folder}/*.cc)
+
 add_custom_target(powerinfer_cuda_bugs)
 
 # add_simulated(FLAVOUR TEST_PROGRAM BUG_SUFFIX OPTIONS...)
@@ -20,7 +22,7 @@ function(add_simulated flavour test_program bug_suffix)
   target_link_options(${flavour} PUBLIC ${ARGN})
   target_link_libraries(${flavour} PUBLIC Threads::Threads)
 
-  add_executable(${test_program} ${cuda_sources} ${cuda_test_sources} ${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc)
+  add_executable(${test_program} ${cuda_sources} ${host_sources} ${cuda_test_sources} ${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc)
   target_link_libraries(${test_program} PRIVATE ${flavour} powerinfer_objects)
 
   foreach(source ${cuda_bug_sources})
