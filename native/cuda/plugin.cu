@@ -1,5 +1,6 @@
 // libpowerinfer_cuda as a plugin: a CUDA device behind the table of powerinfer_plugin.h.
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <new>
@@ -18,7 +19,7 @@ constexpr const char* kName = "cuda";
 thread_local char last_words[sizeof Failure::state];
 
 powerinfer_status refused(powerinfer_status status, const char* words) {
-  std::strncpy(last_words, words, sizeof last_words - 1);
+  std::snprintf(last_words, sizeof last_words, "%s", words);
   return status;
 }
 

@@ -23,7 +23,7 @@ import type { CpuOptions } from "./options.ts"
 import { openProfile } from "./profile.ts"
 import { findOrMakeRepacked, planRepackedDown } from "./repacked_down.ts"
 import type { RepackedLayout } from "./repacked_file.ts"
-import { keepWeightsResident, readInPlace } from "./resident.ts"
+import { keepWeightsResident, neededBytes, readInPlace } from "./resident.ts"
 
 /** POWERINFER_CACHE_x */
 const cacheNumbers: { readonly [Type in CacheType]: number } = { f16: 0, f32: 1, q8_0: 2 }
@@ -44,7 +44,10 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
   const budget = openMemoryBudget(options.memoryLimitBytes ?? memoryAvailableBytes)
   const repacked = context.sparse ? yield* planRepackedDown(cpu, model) : undefined
   const estimate = estimateMemory(model, { contextLength: 0, cacheType: "f16", rowCountMax, sparse: false })
-  const weightBytes = estimate.weightBytes + (repacked?.sizeBytes ?? 0)
+  const repackedBytes = repacked?.matrixBytes.map((bytes, block) =>
+    context.shares[block] === "none" ? undefined : bytes
+  )
+  const weightBytes = neededBytes(context) + (repackedBytes ?? []).reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0)
   const workspaceBytes = estimate.totalBytes - estimate.weightBytes
   if (options.weights === "resident") {
     yield* budget.reserve("weights and workspace", weightBytes + workspaceBytes, readInPlace)
@@ -76,8 +79,7 @@ export const openCpuDevice = Effect.fnUntraced(function* (options: CpuOptions, c
     yield* bindRepacked(cpu, handle, model, repacked, yield* mapOnto(cpu, path))
   }
   if (options.weights === "resident") {
-    const repackedBytes = repacked?.matrixBytes ?? []
-    yield* keepWeightsResident({ cpu, handle, device: context, repackedBytes })
+    yield* keepWeightsResident({ cpu, handle, device: context, repackedBytes: repackedBytes ?? [] })
   }
   const { failed, symbols } = cpu.native
   const status = symbols.powerinfer_model_ready(handle)

@@ -24,8 +24,8 @@ const worthAWordBytes = 2 ** 28
 export interface ResidentContext {
   readonly cpu: Cpu
   readonly handle: number
-  readonly device: Pick<DeviceContext, "model" | "sparse" | "candidates" | "announce">
-  /** Bytes of each block's repacked `down`, where it has one. */
+  readonly device: Pick<DeviceContext, "model" | "shares" | "home" | "sparse" | "candidates" | "announce">
+  /** Bytes of each block's repacked `down`, where the device reads one. */
   readonly repackedBytes: ReadonlyArray<number | undefined>
 }
 
@@ -72,7 +72,7 @@ export const keepWeightsResident = Effect.fnUntraced(function* (
 })
 
 const residentMatrices = ({ device, repackedBytes }: ResidentContext): ReadonlyArray<ResidentMatrix> => [
-  ...roleBindings(device.model).flatMap(({ role, block, tensor }): ReadonlyArray<ResidentMatrix> => {
+  ...neededBindings(device).flatMap(({ role, block, tensor }): ReadonlyArray<ResidentMatrix> => {
     const layout = layoutOf(role, device)
     return layout === undefined ? [] : [{ role, block, layout, sizeBytes: tensor.sizeBytes }]
   }),
@@ -80,6 +80,16 @@ const residentMatrices = ({ device, repackedBytes }: ResidentContext): ReadonlyA
     sizeBytes === undefined ? [] : [{ role: Role.downRepacked, block, layout: Layout.rows, sizeBytes }]
   )
 ]
+
+/** Tensors that this device will read: of blocks that it holds neurons of, and what only the home needs if it is that. */
+const neededBindings = ({ model, home, shares }: Pick<DeviceContext, "model" | "shares" | "home">) =>
+  roleBindings(model).filter(({ role, block }) => (role < Role.gate ? home : shares[block] !== "none"))
+
+/** Bytes of these tensors, tied ones counted once. */
+export const neededBytes = (device: Pick<DeviceContext, "model" | "shares" | "home">): number => {
+  const byName = new Map(neededBindings(device).map(({ tensor }) => [tensor.name, tensor.sizeBytes]))
+  return [...byName.values()].reduce((sum, bytes) => sum + bytes, 0)
+}
 
 /**
  * Embeddings are read a row at a time. Where a sparse run decodes, `down` by rows serves prefill, and blocks of which a quarter fires: too little
