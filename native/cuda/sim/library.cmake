@@ -1,11 +1,6 @@
 # The CUDA sources as C++, with the simulator in place of the toolkit.
 #   powerinfer_cuda_simulated   the backend as a plugin library: slow, for tests and for trying plans without a GPU
 file(GLOB simulator_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/sim/*.cc)
-file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cu
-  ${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels/*.cu)
-# What the device shares with libpowerinfer.
-set(shared_with_cuda ${CMAKE_CURRENT_SOURCE_DIR}/cpu/caller_core.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/error.cc
-  ${CMAKE_CURRENT_SOURCE_DIR}/cpu/tensor_shape.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/thread_pool.cc)
 
 # compile_as_cpp(SOURCES...): those that are CUDA's. Loops are unrolled for a GPU with a pragma that this compiler does not know.
 function(compile_as_cpp)
