@@ -1,0 +1,32 @@
+// CUDA's error codes, with their numbers and words.
+#pragma once
+
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9,
+  cudaErrorInvalidMemcpyDirection = 21,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
+  cudaErrorInvalidDevice = 101,
+  cudaErrorInvalidResourceHandle = 400,
+  cudaErrorNotReady = 600,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorStreamCaptureUnjoined = 904,
+  cudaErrorIllegalState = 401,
+};
+
+const char* cudaGetErrorName(cudaError_t error);
+const char* cudaGetErrorString(cudaError_t error);
+// The last error of a call of this host thread; the first of the two forgets it.
+cudaError_t cudaGetLastError();
+cudaError_t cudaPeekAtLastError();
+
+namespace cuda_sim {
+
+// Remembers `error` as the last one, unless it is success; returns it.
+cudaError_t returned(cudaError_t error);
+
+}  // namespace cuda_sim

@@ -1,0 +1,114 @@
+// Device memory, pinned host memory, and copies.
+#include "memory.h"
+
+#include <cstdint>
+#include <cstring>
+
+#include "allocations.h"
+#include "device.h"
+#include "options.h"
+#include "pinned.h"
+
+using namespace cuda_sim;
+
+namespace {
+
+using Holds = Allocations::Holds;
+
+// Whether `bytes` from `memory` on are the device's (or, if not `of_device`, are not).
+bool lies(const void* memory, size_t bytes, bool of_device) {
+  const Holds holds = Allocations::all().holds(memory, bytes, false);
+  return of_device ? holds == Holds::all : holds == Holds::nothing && Allocations::all().holds(memory, bytes, true) != Holds::part;
+}
+
+cudaError_t check_copy(const void* to, size_t to_bytes, const void* from, size_t from_bytes, cudaMemcpyKind kind) {
+  if (kind < cudaMemcpyHostToHost || kind > cudaMemcpyDefault) return cudaErrorInvalidMemcpyDirection;
+  if (to == nullptr || from == nullptr) return cudaErrorInvalidValue;
+  if (kind == cudaMemcpyDefault) {
+    const bool known = (lies(to, to_bytes, true) || lies(to, to_bytes, false)) && (lies(from, from_bytes, true) || lies(from, from_bytes, false));
+    return known ? cudaSuccess : cudaErrorInvalidValue;
+  }
+  const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  return lies(to, to_bytes, to_device) && lies(from, from_bytes, from_device) ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t push(cudaStream_t stream, Piece piece) {
+  const std::shared_ptr<Queue> queue = queue_of(stream);
+  if (queue == nullptr) return returned(cudaErrorInvalidResourceHandle);
+  queue->push(std::move(piece));
+  return cudaSuccess;
+}
+
+}  // namespace
+
+cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  if (device_count() == 0) return returned(cudaErrorNoDevice);
+  if (memory == nullptr) return returned(cudaErrorInvalidValue);
+  *memory = bytes == 0 ? nullptr : Allocations::all().allocate(bytes, current_device());
+  return *memory == nullptr && bytes != 0 ? returned(cudaErrorMemoryAllocation) : cudaSuccess;
+}
+
+cudaError_t cudaFree(void* memory) {
+  return memory == nullptr || Allocations::all().release(memory, false) ? cudaSuccess : returned(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
+  if (device_count() == 0) return returned(cudaErrorNoDevice);
+  *total_bytes = options().memory_bytes;
+  *free_bytes = options().memory_bytes - Allocations::all().used_bytes(current_device());
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  const cudaError_t error = check_copy(to, bytes, from, bytes, kind);
+  if (error != cudaSuccess) return returned(error);
+  return push(stream, [=] { std::memmove(to, from, bytes); });
+}
+
+cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (width == 0 || height == 0) return cudaSuccess;
+  if (width > to_pitch || width > from_pitch) return returned(cudaErrorInvalidValue);
+  const cudaError_t error = check_copy(to, to_pitch * (height - 1) + width, from, from_pitch * (height - 1) + width, kind);
+  if (error != cudaSuccess) return returned(error);
+  return push(stream, [=] {
+    for (size_t row = 0; row < height; ++row)
+      std::memmove(static_cast<uint8_t*>(to) + row * to_pitch, static_cast<const uint8_t*>(from) + row * from_pitch, width);
+  });
+}
+
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  if (!lies(memory, bytes, true) && Allocations::all().holds(memory, bytes, true) != Holds::all) return returned(cudaErrorInvalidValue);
+  return push(stream, [=] { std::memset(memory, value, bytes); });
+}
+
+cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind);
+  return error != cudaSuccess ? error : cudaStreamSynchronize(nullptr);
+}
+
+cudaError_t cudaMemset(void* memory, int value, size_t bytes) {
+  const cudaError_t error = cudaMemsetAsync(memory, value, bytes);
+  return error != cudaSuccess ? error : cudaStreamSynchronize(nullptr);
+}
+
+cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned flags) {
+  if (device_count() == 0) return returned(cudaErrorNoDevice);
+  if (memory == nullptr || flags > 7) return returned(cudaErrorInvalidValue);
+  *memory = bytes == 0 ? nullptr : Allocations::all().allocate(bytes, kHost);
+  return *memory == nullptr && bytes != 0 ? returned(cudaErrorMemoryAllocation) : cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void** memory, size_t bytes, unsigned flags) { return cudaHostAlloc(memory, bytes, flags); }
+
+cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned flags) {
+  if (device == nullptr || flags != 0 || Allocations::all().holds(host, 1, true) != Holds::all) return returned(cudaErrorInvalidValue);
+  *device = host;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void* memory) {
+  return memory == nullptr || Allocations::all().release(memory, true) ? cudaSuccess : returned(cudaErrorInvalidValue);
+}
