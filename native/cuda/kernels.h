@@ -2,6 +2,7 @@
 //
 // - All pointers are device memory, or pinned host memory where that is said; all work goes on the stream and nothing waits.
 // - f32 rows have a stride of whole 32 floats (row_stride), with zeros from the width on: kernels read them in eights and never write there.
+// - Rows of a batch and of a matrix are one or more; a share without neurons launches nothing.
 // - A result is a function of its inputs alone: not of the grid, not of how many other rows are in the batch, and not of what ran before.
 //   Sums have one order, so that two runs give the same tokens.
 #pragma once
@@ -54,7 +55,7 @@ struct Norm {
 };
 void launch_norm(const Norm&, cudaStream_t);
 
-// ---- multiply.cu: out[r][n] (+)= weight[n] · x[r] + bias[n] -------------------------------------------------------------
+// ---- multiply.cu: out[r][n] (+)= weight[n] · x[r] + bias[n], for few rows and for many -----------------------------------
 struct Multiply {
   DeviceMatrix weight;
   const float* bias;  // f32[weight.rows], or null
@@ -164,17 +165,17 @@ struct Down {
 };
 void launch_down(const Down&, cudaStream_t);
 
-// down_dense.cu: out[r] = Σ over all neurons of the share of activation[r][n] * down[n], for many rows: a blocked matrix-matrix product.
+// down_dense.cu: out[r] = Σ over all neurons of the share of activation[r][n] * down[n], for many rows: every weight is decoded once for eight of them.
 struct DownDense {
   DownMatrix down;
   const float* activation;
-  uint64_t activation_stride;  // with zeros from the share's size on
+  uint64_t activation_stride;
   uint32_t row_count;
   DeviceRows out;
 };
 void launch_down_dense(const DownDense&, cudaStream_t);
 
-// merge.cu: out[r] = base[r] + Σp parts[p][r] + other[r] + bias; what is null is left out.
+// merge.cu: out[r] = ((Σp parts[p][r] + other[r]) + base[r]) + bias, in this order; what is null is left out.
 struct Merge {
   const float* base;  // stride and width of out; may be out itself
   const float* parts; // f32[part_count][part_rows][out.stride]

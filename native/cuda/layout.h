@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "matrix.h"
 
@@ -15,12 +16,11 @@ struct MatrixSource {
   uint32_t width, rows;                  // of the tensor
   const uint8_t* bytes = nullptr;        // of the tensor; null where only sizes are asked for
   bool down = false;                     // a DOWN: what is a row of the matrix is a column of the tensor
-  const uint32_t* members = nullptr;     // u32[member_count], ascending: the rows (DOWN: the columns) that are taken; null: all
-  uint32_t member_count = 0;
+  const std::vector<uint32_t>* members = nullptr;  // ascending: the rows (DOWN: the columns) that are taken; null: all
 
   uint32_t matrix_width() const { return down ? rows : width; }
-  uint32_t matrix_rows() const { return members != nullptr ? member_count : down ? width : rows; }
-  uint32_t member(uint32_t row) const { return members != nullptr ? members[row] : row; }
+  uint32_t matrix_rows() const { return members != nullptr ? static_cast<uint32_t>(members->size()) : down ? width : rows; }
+  uint32_t member(uint32_t row) const { return members != nullptr ? (*members)[row] : row; }
 };
 
 enum PlaneKind : uint32_t { kCodes, kHigh, kSmallScales, kScales, kNeurons, kPlaneCount };

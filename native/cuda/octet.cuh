@@ -75,9 +75,14 @@ template <uint32_t Type>
 __device__ inline float weight(float code, uint32_t halves, uint32_t factors) {
   using F = Format<Type>;
   const float d = f32_of_f16(halves & 0xffff);
-  if constexpr (F::kHasOffset) return fmaf(d * static_cast<float>(factors & 0xff), code, -(f32_of_f16(halves >> 16) * static_cast<float>(factors >> 8)));
-  else if constexpr (F::kHasSmallScales) return d * static_cast<float>(static_cast<int8_t>(factors)) * code;
-  else return d * code;
+  if constexpr (F::kHasOffset) {
+    const float minimum = f32_of_f16(halves >> 16) * static_cast<float>(factors >> 8);
+    return fmaf(d * static_cast<float>(factors & 0xff), code, -minimum);
+  } else if constexpr (F::kHasSmallScales) {
+    return d * static_cast<float>(static_cast<int8_t>(factors)) * code;
+  } else {
+    return d * code;
+  }
 }
 
 // Weights 8 i .. 8 i + 7 of a row, for i < octets_of(matrix.width).

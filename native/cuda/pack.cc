@@ -36,9 +36,10 @@ uint64_t staging_bytes_min(const MatrixSource& source) { return unit_bytes_max(u
 void pack(ThreadPool& pool, const MatrixSource& source, uint8_t* staging, uint64_t staging_bytes, const Send& send) {
   const MatrixLayout layout = layout_of(source);
   const PackUnits units = units_of(source);
+  if (units.count == 0) return;
   const uint64_t unit_bytes = unit_bytes_max(units, layout);
   const uint32_t piece_units = static_cast<uint32_t>(std::min<uint64_t>(staging_bytes / unit_bytes, units.count));
-  if (piece_units == 0 && units.count != 0) {
+  if (piece_units == 0) {
     fail(POWERINFER_OUT_OF_MEMORY, "%.0f bytes of a matrix are packed at once, and the buffer has %.0f", static_cast<double>(unit_bytes),
          static_cast<double>(staging_bytes));
   }

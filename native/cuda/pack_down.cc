@@ -40,7 +40,7 @@ void transpose(const MatrixSource& source, uint32_t unit, const PackedPlanes& to
 // The first row of the matrix whose neuron is at or above `neuron`.
 uint32_t row_from(const MatrixSource& source, uint32_t neuron) {
   if (source.members == nullptr) return neuron;
-  return static_cast<uint32_t>(std::lower_bound(source.members, source.members + source.member_count, neuron) - source.members);
+  return static_cast<uint32_t>(std::lower_bound(source.members->begin(), source.members->end(), neuron) - source.members->begin());
 }
 
 template <uint32_t Type>

@@ -15,8 +15,9 @@ inline void require(cudaError_t error) {
 template <class T>
 class DeviceArray {
  public:
+  // At least one value, so that there is something to point to.
   explicit DeviceArray(const std::vector<T>& values) : count_(values.size()) {
-    require(cudaMalloc(reinterpret_cast<void**>(&values_), size_bytes() + 1));  // an empty array has an address too
+    require(cudaMalloc(reinterpret_cast<void**>(&values_), size_bytes()));
     require(cudaMemcpy(values_, values.data(), size_bytes(), cudaMemcpyHostToDevice));
   }
   DeviceArray(uint64_t count, T value) : DeviceArray(std::vector<T>(count, value)) {}

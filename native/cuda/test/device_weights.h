@@ -1,5 +1,7 @@
 // Weights on the device and the same weights decoded in host memory, for tests.
 #pragma once
+#include <optional>
+
 #include "../../test/kernel_inputs.h"
 #include "../pack.h"
 #include "device_array.h"
@@ -26,16 +28,18 @@ inline std::vector<uint8_t> packed(const powerinfer::cuda::MatrixSource& source,
 class DeviceWeights {
  public:
   DeviceWeights(uint32_t type, uint32_t width, uint32_t rows, Random& random, Values kind = Values::kOrdinary, bool down = false,
-                std::vector<uint32_t> members = {})
+                std::optional<std::vector<uint32_t>> members = {})
       : members_(std::move(members)),
         file_(some_weights(type, uint64_t{width} * rows, random, kind)),
-        source_{type, width, rows, file_.data(), down, members_.empty() ? nullptr : members_.data(), static_cast<uint32_t>(members_.size())},
+        source_{type, width, rows, file_.data(), down, members_ ? &*members_ : nullptr},
         bytes_(packed(source_, powerinfer::cuda::staging_bytes_min(source_) * 3)),
         values_(uint64_t{source_.matrix_rows()} * source_.matrix_width()) {
     const std::vector<float> all = decoded(type, file_, uint64_t{width} * rows);
     for (uint32_t r = 0; r < source_.matrix_rows(); ++r)
-      for (uint32_t i = 0; i < source_.matrix_width(); ++i)
-        values_[uint64_t{r} * source_.matrix_width() + i] = all[down ? uint64_t{i} * width + source_.member(r) : uint64_t{source_.member(r)} * width + i];
+      for (uint32_t i = 0; i < source_.matrix_width(); ++i) {
+        const uint64_t member = source_.member(r);
+        values_[uint64_t{r} * source_.matrix_width() + i] = all[down ? uint64_t{i} * width + member : member * width + i];
+      }
   }
 
   const powerinfer::cuda::MatrixSource& source() const { return source_; }
@@ -45,7 +49,7 @@ class DeviceWeights {
   const std::vector<float>& values() const { return values_; }
 
  private:
-  std::vector<uint32_t> members_;
+  std::optional<std::vector<uint32_t>> members_;
   std::vector<uint8_t> file_;
   powerinfer::cuda::MatrixSource source_;
   DeviceArray<uint8_t> bytes_;

@@ -75,7 +75,7 @@ TEST("pack sends the same bytes through a buffer of any size from staging_bytes_
     for (const bool down : {false, true}) {
       const std::vector<uint8_t> file = some_weights(type, 1024 * 300, random, Values::kOrdinary);
       const std::vector<uint32_t> members = some_members(down ? 1024 : 300, random);
-      MatrixSource source{type, 1024, 300, file.data(), down, members.data(), static_cast<uint32_t>(members.size())};
+      MatrixSource source{type, 1024, 300, file.data(), down, &members};
       const uint64_t least = staging_bytes_min(source);
       const std::vector<uint8_t> expected = packed(source, uint64_t{1} << 22);
       for (const uint64_t staging_bytes : {least, least * 2 + 5, least * 7}) CHECK(packed(source, staging_bytes) == expected);
@@ -99,10 +99,21 @@ TEST("layout_of counts codes, upper bits and scales; each plane begins at a mult
   MatrixSource down = source_of(Q4_K, 512, 64);  // 64 columns of 512 neurons
   down.down = true;
   CHECK_EQUAL(layout_of(down).size_bytes, uint64_t{512 * 32 + 16 * 64 * 2 + 2 * 64 * 4 + 512 * 4});
-  const uint32_t members[] = {0, 31, 32, 511};
-  down.members = members;
-  down.member_count = 4;
+  const std::vector<uint32_t> members = {0, 31, 32, 511};
+  down.members = &members;
   CHECK_EQUAL(layout_of(down).size_bytes, uint64_t{256 + 16 * 64 * 2 + 2 * 64 * 4 + 256});
+}
+
+TEST("a share without neurons is an empty matrix, of which nothing is sent but the scales of a DOWN") {
+  const std::vector<uint32_t> nobody;
+  const std::vector<uint8_t> file(row_bytes(Q4_0, 64 * 32));
+  MatrixSource source{Q4_0, 64, 32, file.data(), false, &nobody};
+  CHECK_EQUAL(layout_of(source).size_bytes, uint64_t{0});
+  CHECK(packed(source, 1).empty());
+  source.down = true;
+  CHECK_EQUAL(layout_of(source).size_bytes, uint64_t{256});  // 2 * 32 * 2, rounded up
+  CHECK_EQUAL(packed(source, staging_bytes_min(source))[127], 0);
+  CHECK(!matrix_at(source, layout_of(source), nullptr).rows.bound());
 }
 
 TEST("layout_of refuses types that the device does not read, by name, and rows that are not whole blocks") {
