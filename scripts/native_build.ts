@@ -22,3 +22,9 @@ export const nativeBuildCommands = (build: NativeBuild): ReadonlyArray<ReadonlyA
     ["cmake", "--build", folder, "--parallel", String(availableParallelism())]
   ]
 }
+
+/** The CUDA backend's sources on a CPU: in the sanitizer build, and in the release build under ThreadSanitizer. Counted as powerinfer_native_test is. */
+export const cudaSimulatorTestProgram: Readonly<Record<NativeBuild, string>> = {
+  sanitize: `${nativeBuildFolder("sanitize")}/powerinfer_cuda_sim_test`,
+  release: `${nativeBuildFolder("release")}/powerinfer_cuda_race_test`
+}

@@ -9,6 +9,9 @@
 namespace cuda_sim {
 namespace {
 
+// A library's variables come into being on a thread when it first uses one of them.
+thread_local volatile char first_use;
+
 // Where the calling thread has the thread-local variables of the program or library that this code is part of.
 struct ThreadLocals {
   void* begin = nullptr;
@@ -33,6 +36,7 @@ int find_thread_locals(dl_phdr_info* object, size_t, void* found) {
 }  // namespace
 
 void poison_static_shared() {
+  first_use = 1;
   ThreadLocals ours;
   dl_iterate_phdr(find_thread_locals, &ours);
   if (ours.begin != nullptr) std::memset(ours.begin, 0xFF, ours.bytes);

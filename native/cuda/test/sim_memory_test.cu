@@ -5,7 +5,7 @@
 
 #include "../../test/test.h"
 #include "../cuda.h"
-#include "device_vector.h"
+#include "device_array.h"
 
 namespace powerinfer_test {
 namespace {
@@ -20,9 +20,9 @@ __global__ void read_uninitialized(unsigned* out) {
 }
 
 TEST("shared and device memory that nobody has written has all bits set, in every block") {
-  DeviceVector<unsigned> out(std::vector<unsigned>(16 * 64));
-  CUDA_LAUNCH(read_uninitialized, 16, 32, 32 * sizeof(unsigned), nullptr, out.data());
-  for (const unsigned value : out.values()) CHECK_EQUAL(value, 0xffffffffu);
+  DeviceArray<unsigned> out(std::vector<unsigned>(16 * 64));
+  CUDA_LAUNCH(read_uninitialized, 16, 32, 32 * sizeof(unsigned), nullptr, out.get());
+  for (const unsigned value : out.read()) CHECK_EQUAL(value, 0xffffffffu);
   float* memory = nullptr;
   CHECK_EQUAL(cudaMalloc(&memory, sizeof(float)), cudaSuccess);
   float value = 0;
@@ -70,11 +70,11 @@ TEST("a copy of rows leaves what lies between them") {
   constexpr size_t kRows = 3, kWidth = 5, kPitch = 8;
   std::vector<unsigned char> rows(kRows * kWidth), out(kRows * kPitch);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<unsigned char>(i + 1);
-  DeviceVector<unsigned char> device(std::vector<unsigned char>(kRows * kPitch, 0));
-  CHECK_EQUAL(cudaMemcpy2DAsync(device.data(), kPitch, rows.data(), kWidth, kWidth, kRows, cudaMemcpyHostToDevice, nullptr), cudaSuccess);
-  out = device.values();
+  DeviceArray<unsigned char> device(std::vector<unsigned char>(kRows * kPitch, 0));
+  CHECK_EQUAL(cudaMemcpy2DAsync(device.get(), kPitch, rows.data(), kWidth, kWidth, kRows, cudaMemcpyHostToDevice, nullptr), cudaSuccess);
+  out = device.read();
   for (size_t i = 0; i < out.size(); ++i) CHECK_EQUAL(out[i], i % kPitch < kWidth ? i / kPitch * kWidth + i % kPitch + 1 : 0);
-  CHECK_EQUAL(cudaMemcpy2DAsync(device.data(), 4, rows.data(), kWidth, kWidth, kRows, cudaMemcpyHostToDevice, nullptr), cudaErrorInvalidValue);
+  CHECK_EQUAL(cudaMemcpy2DAsync(device.get(), 4, rows.data(), kWidth, kWidth, kRows, cudaMemcpyHostToDevice, nullptr), cudaErrorInvalidValue);
   cudaGetLastError();
 }
 

@@ -5,7 +5,7 @@
 
 #include "../../test/test.h"
 #include "../cuda.h"
-#include "device_vector.h"
+#include "device_array.h"
 
 namespace powerinfer_test {
 namespace {
@@ -13,6 +13,8 @@ namespace {
 __global__ void add(unsigned* value, unsigned amount) { *value += amount; }
 __global__ void times_ten(unsigned* value) { *value *= 10; }
 __global__ void do_nothing() {}
+
+unsigned only(const DeviceArray<unsigned>& value) { return value.read()[0]; }
 
 cudaStream_t make_stream() {
   cudaStream_t stream = nullptr;
@@ -68,18 +70,18 @@ TEST("a launch that no device could run is an error, and runs nothing") {
 }
 
 TEST("a host that polls a stream or an event gets on") {
-  DeviceVector<unsigned> value({0});
+  DeviceArray<unsigned> value(1, 0u);
   const cudaStream_t stream = make_stream();
   const cudaEvent_t event = make_event(cudaEventDisableTiming);
-  for (unsigned i = 0; i < 5; ++i) CUDA_LAUNCH(add, 1, 1, 0, stream, value.data(), 1);
+  for (unsigned i = 0; i < 5; ++i) CUDA_LAUNCH(add, 1, 1, 0, stream, value.get(), 1);
   CHECK_EQUAL(cudaEventRecord(event, stream), cudaSuccess);
-  CUDA_LAUNCH(add, 1, 1, 0, stream, value.data(), 100);
+  CUDA_LAUNCH(add, 1, 1, 0, stream, value.get(), 100);
   unsigned polls = 0;
   while (cudaEventQuery(event) == cudaErrorNotReady && polls < 100) polls += 1;
   CHECK_EQUAL(cudaEventQuery(event), cudaSuccess);
   while (cudaStreamQuery(stream) == cudaErrorNotReady && polls < 100) polls += 1;
   CHECK(polls < 100);
-  CHECK_EQUAL(value.first(), 105u);
+  CHECK_EQUAL(only(value), 105u);
   CHECK_EQUAL(cudaEventDestroy(event), cudaSuccess);
   CHECK_EQUAL(cudaStreamDestroy(stream), cudaSuccess);
   CHECK_EQUAL(cudaStreamDestroy(stream), cudaErrorInvalidResourceHandle);
@@ -87,16 +89,16 @@ TEST("a host that polls a stream or an event gets on") {
 }
 
 TEST("a stream that waits for an event goes on after what came before the event, as it was recorded when the wait was asked for") {
-  DeviceVector<unsigned> value({1});
+  DeviceArray<unsigned> value(1, 1u);
   const cudaStream_t first = make_stream(), second = make_stream();
   const cudaEvent_t start = make_event(), end = make_event();
   CHECK_EQUAL(cudaEventRecord(start, first), cudaSuccess);
-  CUDA_LAUNCH(add, 1, 1, 0, first, value.data(), 2);
+  CUDA_LAUNCH(add, 1, 1, 0, first, value.get(), 2);
   CHECK_EQUAL(cudaEventRecord(end, first), cudaSuccess);
   CHECK_EQUAL(cudaStreamWaitEvent(second, end, 0), cudaSuccess);
-  CUDA_LAUNCH(times_ten, 1, 1, 0, second, value.data());
+  CUDA_LAUNCH(times_ten, 1, 1, 0, second, value.get());
   CHECK_EQUAL(cudaStreamSynchronize(second), cudaSuccess);
-  CHECK_EQUAL(value.first(), 30u);
+  CHECK_EQUAL(only(value), 30u);
   float milliseconds = -1;
   CHECK_EQUAL(cudaEventElapsedTime(&milliseconds, start, end), cudaSuccess);
   CHECK(milliseconds >= 0);
@@ -105,39 +107,39 @@ TEST("a stream that waits for an event goes on after what came before the event,
 }
 
 TEST("a captured stream runs nothing, and its graph runs it at every launch") {
-  DeviceVector<unsigned> value({1});
+  DeviceArray<unsigned> value(1, 1u);
   const cudaStream_t origin = make_stream(), branch = make_stream();
   const cudaEvent_t forked = make_event(cudaEventDisableTiming), joined = make_event(cudaEventDisableTiming);
   CHECK_EQUAL(cudaStreamBeginCapture(origin, cudaStreamCaptureModeThreadLocal), cudaSuccess);
-  CUDA_LAUNCH(add, 1, 1, 0, origin, value.data(), 1);
+  CUDA_LAUNCH(add, 1, 1, 0, origin, value.get(), 1);
   CHECK_EQUAL(cudaEventRecord(forked, origin), cudaSuccess);
   CHECK_EQUAL(cudaStreamWaitEvent(branch, forked, 0), cudaSuccess);
-  CUDA_LAUNCH(times_ten, 1, 1, 0, branch, value.data());
+  CUDA_LAUNCH(times_ten, 1, 1, 0, branch, value.get());
   CHECK_EQUAL(cudaEventRecord(joined, branch), cudaSuccess);
   CHECK_EQUAL(cudaStreamWaitEvent(origin, joined, 0), cudaSuccess);
   cudaGraph_t graph = nullptr;
   CHECK_EQUAL(cudaStreamEndCapture(origin, &graph), cudaSuccess);
-  CHECK_EQUAL(value.first(), 1u);
+  CHECK_EQUAL(only(value), 1u);
   cudaGraphExec_t exec = nullptr;
   CHECK_EQUAL(cudaGraphInstantiate(&exec, graph, 0), cudaSuccess);
   CHECK_EQUAL(cudaGraphDestroy(graph), cudaSuccess);
   for (unsigned i = 0; i < 3; ++i) CHECK_EQUAL(cudaGraphLaunch(exec, origin), cudaSuccess);
   CHECK_EQUAL(cudaGraphExecDestroy(exec), cudaSuccess);
   CHECK_EQUAL(cudaStreamSynchronize(origin), cudaSuccess);
-  CHECK_EQUAL(value.first(), ((2u * 10 + 1) * 10 + 1) * 10);
+  CHECK_EQUAL(only(value), ((2u * 10 + 1) * 10 + 1) * 10);
   for (const cudaEvent_t event : {forked, joined}) CHECK_EQUAL(cudaEventDestroy(event), cudaSuccess);
   for (const cudaStream_t stream : {origin, branch}) CHECK_EQUAL(cudaStreamDestroy(stream), cudaSuccess);
 }
 
 TEST("a capture ends with an error when a branch is left open or the host waited") {
-  DeviceVector<unsigned> value({1});
+  DeviceArray<unsigned> value(1, 1u);
   const cudaStream_t origin = make_stream(), branch = make_stream();
   const cudaEvent_t forked = make_event(cudaEventDisableTiming);
   cudaGraph_t graph = nullptr;
   CHECK_EQUAL(cudaStreamBeginCapture(origin, cudaStreamCaptureModeThreadLocal), cudaSuccess);
   CHECK_EQUAL(cudaEventRecord(forked, origin), cudaSuccess);
   CHECK_EQUAL(cudaStreamWaitEvent(branch, forked, 0), cudaSuccess);
-  CUDA_LAUNCH(times_ten, 1, 1, 0, branch, value.data());
+  CUDA_LAUNCH(times_ten, 1, 1, 0, branch, value.get());
   CHECK_EQUAL(cudaStreamEndCapture(origin, &graph), cudaErrorStreamCaptureUnjoined);
 
   CHECK_EQUAL(cudaStreamBeginCapture(origin, cudaStreamCaptureModeThreadLocal), cudaSuccess);
@@ -148,7 +150,7 @@ TEST("a capture ends with an error when a branch is left open or the host waited
   void* memory = nullptr;
   CHECK_EQUAL(cudaMalloc(&memory, 4), cudaErrorStreamCaptureUnsupported);
   CHECK_EQUAL(cudaStreamEndCapture(origin, &graph), cudaErrorStreamCaptureInvalidated);
-  CHECK_EQUAL(value.first(), 1u);
+  CHECK_EQUAL(only(value), 1u);
   cudaGetLastError();
   CHECK_EQUAL(cudaEventDestroy(forked), cudaSuccess);
   for (const cudaStream_t stream : {origin, branch}) CHECK_EQUAL(cudaStreamDestroy(stream), cudaSuccess);

@@ -5,7 +5,7 @@
 
 #include "../../test/test.h"
 #include "../cuda.h"
-#include "device_vector.h"
+#include "device_array.h"
 
 namespace powerinfer_test {
 namespace {
@@ -18,9 +18,9 @@ __global__ void number_threads(unsigned* out) {
 
 TEST("every thread of every block runs once and knows its place") {
   const dim3 grid(3, 2, 4), block(5, 3, 2);
-  DeviceVector<unsigned> out(std::vector<unsigned>(24 * 30, 7));
-  CUDA_LAUNCH(number_threads, grid, block, 0, nullptr, out.data());
-  const std::vector<unsigned> values = out.values();
+  DeviceArray<unsigned> out(std::vector<unsigned>(24 * 30, 7));
+  CUDA_LAUNCH(number_threads, grid, block, 0, nullptr, out.get());
+  const std::vector<unsigned> values = out.read();
   for (unsigned i = 0; i < values.size(); ++i) CHECK_EQUAL(values[i], i / 30 * 1000 + i % 30);
 }
 
@@ -40,9 +40,9 @@ TEST("threads of a block share memory and wait for each other at barriers") {
     constexpr unsigned kBlocks = 5;
     std::vector<float> before(threads * kBlocks);
     std::iota(before.begin(), before.end(), 1.0f);
-    DeviceVector<float> values(before);
-    CUDA_LAUNCH(reverse_and_sum, kBlocks, threads, threads * sizeof(float), nullptr, values.data());
-    const std::vector<float> after = values.values();
+    DeviceArray<float> values(before);
+    CUDA_LAUNCH(reverse_and_sum, kBlocks, threads, threads * sizeof(float), nullptr, values.get());
+    const std::vector<float> after = values.read();
     for (unsigned i = 0; i < after.size(); ++i) {
       const unsigned base = i / threads * threads, at = (i % threads + 7) % threads;
       const auto reversed = [&](unsigned k) { return before[base + threads - 1 - k]; };
@@ -63,9 +63,9 @@ __global__ void shuffle_lanes(int* out) {
 }
 
 TEST("shuffles give the lane that they name, within their width") {
-  DeviceVector<int> out(std::vector<int>(192));
-  CUDA_LAUNCH(shuffle_lanes, 1, 32, 0, nullptr, out.data());
-  const std::vector<int> values = out.values();
+  DeviceArray<int> out(std::vector<int>(192));
+  CUDA_LAUNCH(shuffle_lanes, 1, 32, 0, nullptr, out.get());
+  const std::vector<int> values = out.read();
   for (int lane = 0; lane < 32; ++lane) {
     const auto at = [&](int row) { return values[static_cast<size_t>(32 * row + lane)]; };
     CHECK_EQUAL(at(0), 50);
@@ -94,9 +94,9 @@ __global__ void vote_by_halves(unsigned* out) {
 }
 
 TEST("votes and reductions are among the lanes of their mask") {
-  DeviceVector<unsigned> out(std::vector<unsigned>(96));
-  CUDA_LAUNCH(vote_by_halves, 1, 32, 0, nullptr, out.data());
-  const std::vector<unsigned> values = out.values();
+  DeviceArray<unsigned> out(std::vector<unsigned>(96));
+  CUDA_LAUNCH(vote_by_halves, 1, 32, 0, nullptr, out.get());
+  const std::vector<unsigned> values = out.read();
   for (unsigned lane = 0; lane < 32; ++lane) {
     CHECK_EQUAL(values[lane], lane < 16 ? 5 * 120 + 16 * 10 : 0x49240000u);
     CHECK_EQUAL(values[32 + lane], 5u);
@@ -123,9 +123,9 @@ __global__ void count(Counters* counters) {
 }
 
 TEST("atomics lose no update") {
-  DeviceVector<Counters> counters(std::vector<Counters>(1));
-  CUDA_LAUNCH(count, 50, 64, 0, nullptr, counters.data());
-  const Counters seen = counters.values()[0];
+  DeviceArray<Counters> counters(std::vector<Counters>(1));
+  CUDA_LAUNCH(count, 50, 64, 0, nullptr, counters.get());
+  const Counters seen = counters.read()[0];
   CHECK_EQUAL(seen.added, 1000000u + 6400u);
   CHECK_EQUAL(seen.maximum, 3199u);
   CHECK_EQUAL(seen.lowest, -3199);
@@ -141,9 +141,9 @@ __global__ void scale(T* values, T offset) {
 }
 
 TEST("kernels may be templates, and arguments are converted when they are launched") {
-  DeviceVector<float> values(std::vector<float>{1, 2, 3, 4});
-  CUDA_LAUNCH((scale<float, 3>), 1, 4, 0, nullptr, values.data(), 1);
-  const std::vector<float> scaled = values.values();
+  DeviceArray<float> values(std::vector<float>{1, 2, 3, 4});
+  CUDA_LAUNCH((scale<float, 3>), 1, 4, 0, nullptr, values.get(), 1);
+  const std::vector<float> scaled = values.read();
   for (unsigned i = 0; i < 4; ++i) CHECK_EQUAL(scaled[i], 3.0f * static_cast<float>(i + 1) + 1.0f);
 }
 
@@ -174,9 +174,9 @@ TEST("integer intrinsics are as CUDA defines them") {
   const std::vector<unsigned> expected = {
       8, 31, 32, 0, 5, 0x80000001u, 0x60000000u, 0u - 29, 255 * 2 + 4, 0x66110033u, 0x000000ffu, 0x44441111u, 0x33444411u, 0x02008000u, 0xff00007fu, 0x80007fffu, 3,
   };
-  DeviceVector<int> out(std::vector<int>(expected.size()));
-  CUDA_LAUNCH(use_integer_intrinsics, 1, 1, 0, nullptr, out.data());
-  const std::vector<int> values = out.values();
+  DeviceArray<int> out(std::vector<int>(expected.size()));
+  CUDA_LAUNCH(use_integer_intrinsics, 1, 1, 0, nullptr, out.get());
+  const std::vector<int> values = out.read();
   for (size_t i = 0; i < values.size(); ++i) CHECK_EQUAL(static_cast<unsigned>(values[i]), expected[i]);
 }
 

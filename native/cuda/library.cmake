@@ -1,0 +1,63 @@
+# The CUDA backend for GPUs, where the toolkit's compiler is. Building takes the toolkit, not a GPU.
+#   powerinfer_cuda        the plugin library
+#   powerinfer_cuda_test   the tests that the simulator runs too, for a machine with a GPU
+# Not CMake's own CUDA: to look into the compiler takes it seconds at every first configuration, of those too who want libpowerinfer alone.
+
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cu
+  ${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels/*.cu)
+# What the device shares with libpowerinfer.
+set(shared_with_cuda ${CMAKE_CURRENT_SOURCE_DIR}/cpu/caller_core.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/error.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/cpu/tensor_shape.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/thread_pool.cc)
+
+find_program(POWERINFER_NVCC nvcc HINTS /usr/local/cuda/bin)
+if(NOT POWERINFER_NVCC)
+  return()
+endif()
+
+# Machine code for these, and PTX of the newest for what comes after.
+set(POWERINFER_CUDA_ARCHITECTURES 80 86 89 90 CACHE STRING "Compute capabilities to compile the CUDA backend for, ascending")
+set(library_code)
+foreach(architecture ${POWERINFER_CUDA_ARCHITECTURES})
+  list(APPEND library_code -gencode arch=compute_${architecture},code=sm_${architecture})
+endforeach()
+list(APPEND library_code -gencode arch=compute_${architecture},code=compute_${architecture})
+# Tests are compiled by the driver of the machine that they run on.
+set(test_code -gencode arch=compute_80,code=compute_80)
+set(nvcc_options -std=c++17 -O3 -I${CMAKE_CURRENT_SOURCE_DIR}/include -Werror all-warnings
+  -Xcompiler -fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-Wall,-Wextra,-Werror,-ffp-contract=off)
+
+# nvcc_objects(OBJECTS SOURCES OPTIONS...): the variable named OBJECTS becomes the list of what the sources are compiled to.
+function(nvcc_objects objects sources)
+  set(compiled)
+  foreach(source ${sources})
+    file(RELATIVE_PATH name ${CMAKE_CURRENT_SOURCE_DIR} ${source})
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/nvcc/${name}.o)
+    get_filename_component(folder ${object} DIRECTORY)
+    file(MAKE_DIRECTORY ${folder})
+    add_custom_command(OUTPUT ${object} DEPENDS ${source} DEPFILE ${object}.d COMMENT "Compiling CUDA ${name}" VERBATIM
+      COMMAND ${POWERINFER_NVCC} ${nvcc_options} ${ARGN} -MD -MF ${object}.d --compile ${source} --output-file ${object})
+    list(APPEND compiled ${object})
+  endforeach()
+  set(${objects} ${compiled} PARENT_SCOPE)
+endfunction()
+
+set(cuda_library ${CMAKE_CURRENT_BINARY_DIR}/libpowerinfer_cuda.so)
+set(cuda_exports ${CMAKE_CURRENT_SOURCE_DIR}/cuda/exports.map)
+nvcc_objects(library_objects "${cuda_sources};${shared_with_cuda}" ${library_code})
+add_custom_command(OUTPUT ${cuda_library} DEPENDS ${library_objects} ${cuda_exports} COMMENT "Linking libpowerinfer_cuda.so" VERBATIM
+  COMMAND ${POWERINFER_NVCC} -shared -cudart static ${library_objects} --output-file ${cuda_library}
+    -Xcompiler -static-libstdc++,-static-libgcc -Xlinker --no-undefined,-z,nodelete,--version-script=${cuda_exports})
+add_custom_target(powerinfer_cuda DEPENDS ${cuda_library})
+
+if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test)
+  file(GLOB cuda_test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test/*.cu)
+  # How the simulator answers misuse is not for a GPU to repeat.
+  list(FILTER cuda_test_sources EXCLUDE REGEX "/sim_(memory|runtime)_test\\.cu$")
+  set(cuda_test ${CMAKE_CURRENT_BINARY_DIR}/powerinfer_cuda_test)
+  nvcc_objects(test_objects "${cuda_test_sources};${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc" ${test_code})
+  set(tested_objects ${library_objects})
+  list(FILTER tested_objects EXCLUDE REGEX "/nvcc/cpu/")
+  add_custom_command(OUTPUT ${cuda_test} DEPENDS ${tested_objects} ${test_objects} powerinfer_objects COMMENT "Linking powerinfer_cuda_test" VERBATIM COMMAND_EXPAND_LISTS
+    COMMAND ${POWERINFER_NVCC} -cudart static ${tested_objects} ${test_objects} $<TARGET_OBJECTS:powerinfer_objects> -ldl -lpthread --output-file ${cuda_test})
+  add_custom_target(powerinfer_cuda_test DEPENDS ${cuda_test})
+endif()
