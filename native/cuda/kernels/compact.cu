@@ -7,6 +7,17 @@
 
 namespace powerinfer::cuda {
 
+namespace {
+
+// What confirming counts is added where that is done.
+__host__ __device__ void add(Tally& to, const Tally& tally) {
+  to.candidates += tally.candidates;
+  to.firing += tally.firing;
+  to.activations += tally.activations;
+}
+
+}  // namespace
+
 // The definitions.
 void compact_sets_definition(const CompactSets& op) {
   uint32_t count = 0;
@@ -22,14 +33,17 @@ void compact_sets_definition(const CompactSets& op) {
 void compact_firing_definition(const CompactFiring& op) {
   const uint32_t candidate_count = op.neurons.ids != nullptr ? *op.neurons.count : op.neurons.count_max;
   uint32_t count = 0;
+  Tally tally{candidate_count, 0, 0, 0};
   for (uint32_t k = 0; k < candidate_count; ++k) {
     const uint32_t n = op.neurons.ids != nullptr ? op.neurons.ids[k] : k;
     uint32_t rows = 0;
     for (uint32_t row = 0; row < op.row_count; ++row) rows += op.activation[row * op.activation_stride + n] != 0;
     if (rows > 0) op.ids[count++] = n;
-    if (op.fired != nullptr) *op.fired += rows;
+    tally.activations += rows;
   }
+  tally.firing = count;
   *op.count = count;
+  if (op.tally != nullptr) add(*op.tally, tally);
 }
 
 namespace {
@@ -82,7 +96,7 @@ __global__ void __launch_bounds__(kThreads) compact_firing(CompactFiring op) {
   };
   const uint32_t candidate_count = op.neurons.ids != nullptr ? *op.neurons.count : op.neurons.count_max;
   compact(candidate_count, [&](uint32_t k) { return firing_rows(k) > 0; }, name, op.ids, op.count);
-  if (op.fired == nullptr) return;
+  if (op.tally == nullptr) return;
 
   __shared__ uint32_t sums[kWarps];
   uint32_t sum = 0;
@@ -91,7 +105,9 @@ __global__ void __launch_bounds__(kThreads) compact_firing(CompactFiring op) {
   if (threadIdx.x % kWarp == 0) sums[threadIdx.x / kWarp] = sum;
   __syncthreads();
   if (threadIdx.x != 0) return;
-  for (const uint32_t part : sums) *op.fired += part;
+  Tally tally{candidate_count, 0, *op.count, 0};
+  for (const uint32_t part : sums) tally.activations += part;
+  add(*op.tally, tally);
 }
 
 }  // namespace

@@ -64,20 +64,20 @@ namespace {
 constexpr uint32_t kWarps = 4;         // of a thread block
 constexpr uint32_t kBlocksMax = 2048;  // more than any device runs at once: from there on a warp takes further neurons
 
-// Where activation is zero in all lanes, n becomes another neuron's: its weights are at hand, what is made of them is dropped. False if there is no other.
+// Where activation is zero in all lanes, n becomes another neuron's: its weights are at hand, what is made of them is dropped. Returns how many are their own.
 template <uint32_t kNeurons>
-__device__ bool stand_in(const float (&activations)[kNeurons], uint32_t (&n)[kNeurons]) {
-  bool fires[kNeurons], any = false;
-  uint32_t firing = n[0];
+__device__ uint32_t stand_in(const float (&activations)[kNeurons], uint32_t (&n)[kNeurons]) {
+  bool fires[kNeurons];
+  uint32_t firing = n[0], count = 0;
 #pragma unroll
   for (uint32_t j = 0; j < kNeurons; ++j) {
     fires[j] = __ballot_sync(kAllLanes, activations[j] != 0) != 0;
     if (fires[j]) firing = n[j];
-    any = any || fires[j];
+    count += fires[j];
   }
 #pragma unroll
   for (uint32_t j = 0; j < kNeurons; ++j) n[j] = fires[j] ? n[j] : firing;
-  return any;
+  return count;
 }
 
 // In lane r: of each neuron n[j] the activation for row r of the chunk, which is zero if `activations` is before.
@@ -86,7 +86,8 @@ __device__ void activate(const GateUp& op, const uint32_t (&n)[kNeurons], const 
   uint32_t read[kNeurons];  // whose weights
 #pragma unroll
   for (uint32_t j = 0; j < kNeurons; ++j) read[j] = n[j];
-  if (!stand_in(activations, read)) return;
+  uint32_t confirmed = stand_in(activations, read);
+  if (confirmed == 0) return;
   float dots[kNeurons] = {};
   if (op.gate.codes != nullptr) {
     dot_rows<kRows>(op.gate, read, x, dots);
@@ -96,8 +97,10 @@ __device__ void activate(const GateUp& op, const uint32_t (&n)[kNeurons], const 
       activations[j] = activated(op.gate_activation, dots[j]);
       if (op.confirm) activations[j] = kept(activations[j], op.gate_threshold, n[j]);
     }
-    if (op.confirm && !stand_in(activations, read)) return;
+    if (op.confirm) confirmed = stand_in(activations, read);
+    if (confirmed == 0) return;
   }
+  if (op.tally != nullptr && threadIdx.x % kWarp == 0) atomicAdd(&op.tally->confirmed, static_cast<unsigned long long>(confirmed));
   dot_rows<kRows>(op.up, read, x, dots);
 #pragma unroll
   for (uint32_t j = 0; j < kNeurons; ++j) {

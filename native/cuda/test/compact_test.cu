@@ -59,20 +59,22 @@ void check_firing(const Numbers* list, uint32_t share_count, uint32_t row_count,
     }
   std::vector<uint32_t> ids(share_count + 1, kUnwritten);
   uint32_t count = kUnwritten;
-  uint64_t fired = 5;
+  const Tally before{1, 2, 3, 5};
+  Tally tally = before;
   compact_firing_definition({{list != nullptr ? list->values.data() : nullptr, list != nullptr ? &list_count : nullptr, share_count},
-                             activation.data(), stride, row_count, ids.data(), &count, &fired});
+                             activation.data(), stride, row_count, ids.data(), &count, &tally});
 
   const DeviceArray<uint32_t> device_list(list != nullptr ? list->values : std::vector<uint32_t>(1)), device_list_count(1, list_count);
   const DeviceArray<float> device_activation(activation);
   const DeviceArray<uint32_t> device_ids(share_count + 1, kUnwritten), device_count(1, kUnwritten);
-  const DeviceArray<uint64_t> device_fired(1, uint64_t{5});
+  const DeviceArray<Tally> device_tally(1, before);
   launch_compact_firing({{list != nullptr ? device_list.get() : nullptr, list != nullptr ? device_list_count.get() : nullptr, share_count},
-                         device_activation.get(), stride, row_count, device_ids.get(), device_count.get(), counts ? device_fired.get() : nullptr},
+                         device_activation.get(), stride, row_count, device_ids.get(), device_count.get(), counts ? device_tally.get() : nullptr},
                         nullptr);
   CHECK(device_count.read() == std::vector<uint32_t>(1, count));
   CHECK(device_ids.read() == ids);
-  CHECK(device_fired.read() == std::vector<uint64_t>(1, counts ? fired : 5));
+  const Tally counted = device_tally.read()[0];
+  CHECK(std::memcmp(&counted, counts ? &tally : &before, sizeof counted) == 0);
 }
 
 }  // namespace
