@@ -85,6 +85,9 @@ void check(const Case& c, Random& random) {
   op.x = {device_x.get(), x_stride, c.hidden_width};
   op.row_count = c.row_count;
   op.activation = device_activation.get(), op.activation_stride = stride;
+  Tally tally{1, 2, 3, 4};
+  const DeviceArray<Tally> device_tally(1, tally);
+  op.tally = device_tally.get();
   launch_gate_up(op, nullptr);
 
   op.up_bias = bias.data();
@@ -92,9 +95,11 @@ void check(const Case& c, Random& random) {
   if (has_list) op.neurons = {list.data(), &list_count, share_count};
   if (has_sets) op.active = active.data();
   if (c.has_gaps) op.members = members->data();
-  op.x.values = x.data(), op.activation = activation.data();
+  op.x.values = x.data(), op.activation = activation.data(), op.tally = &tally;
   gate_up_definition(op, c.gated ? gate.values().data() : nullptr, up.values().data());
 
+  const Tally counted = device_tally.read()[0];
+  if (c.row_count <= 8) CHECK_EQUAL(counted.confirmed, tally.confirmed);
   const std::vector<float> actual = device_activation.read();
   for (uint32_t row = 0; row < c.row_count; ++row)
     for (uint32_t n = 0; n < stride; ++n) {
