@@ -50,6 +50,9 @@ const symbols = {
   powerinfer_device_close: { args: ["u32"], ret: "i32" }
 } as const
 
+/** Of the native library: no memory holds more. */
+const positionCountMax = 2 ** 24
+
 /** sizeof(powerinfer_backend_facts), where its numbers and its name lie. */
 const facts = { bytes: 88, memoryAt: 8, availableAt: 16, nameAt: 24, nameBytes: 64 }
 
@@ -147,19 +150,18 @@ export const openNativeDevice = Effect.fnUntraced(function* (
     home,
     selectsInPlace: library.facts.selectsInPlace
   })
-  const openCache = (positionCount: number, type: CacheType) =>
-    openHandle(
+  const openCache = (positionCount: number, type: CacheType) => {
+    const options = { contextLength: positionCount, cacheType: type, rowCountMax: 0, sparse: false }
+    const neededBytes = estimateMemory(model, options).cacheBytes
+    const wanted = { purpose: `a KV cache of ${positionCount} positions`, neededBytes }
+    if (positionCount > positionCountMax) return Effect.fail(new NotEnoughMemory({ ...wanted, availableBytes: 0 }))
+    return openHandle(
       native,
       "powerinfer_device_cache_open",
       (out) => calls.powerinfer_device_cache_open(device, positionCount, cacheTypes.indexOf(type), out),
       (cache) => calls.powerinfer_device_cache_close(device, cache)
-    ).pipe(
-      Effect.mapError((refused) => {
-        const options = { contextLength: positionCount, cacheType: type, rowCountMax: 0, sparse: false }
-        const neededBytes = estimateMemory(model, options).cacheBytes
-        return failure(name, refused, { purpose: `a KV cache of ${positionCount} positions`, neededBytes })
-      })
-    )
+    ).pipe(Effect.mapError((refused) => failure(name, refused, wanted)))
+  }
   const prepareSelector = ({ predictor }: NativeSelector) =>
     Effect.suspend(() => {
       const status = calls.powerinfer_device_prepare(device, predictor)

@@ -13,6 +13,9 @@ struct Work {
   DeviceRows x;
   const uint32_t* active;  // on the device, or null: every neuron of the share
   bool confirm;
+
+  // Every neuron counts, whether it fires or not.
+  bool wants_all() const { return active == nullptr && !confirm; }
 };
 
 NeuronList every_neuron(const BlockWeights& b) { return {nullptr, nullptr, b.share_count}; }
@@ -51,12 +54,17 @@ void launch_sparse(const Device& device, const Work& work) {
   const BlockWeights& b = device.block(work.block);
   const uint64_t stride = device.activation_stride(work.block);
   const NeuronList candidates = candidates_of(device, work);
-  Tally* const tally = reinterpret_cast<Tally*>(device.tallies.bytes()) + work.block;
   GateUp gate_up = gate_up_of(device, work, candidates);
-  gate_up.tally = tally;
+  NeuronList firing = candidates;
+  if (!work.wants_all()) {
+    gate_up.tally = reinterpret_cast<Tally*>(device.tallies.bytes()) + work.block;
+    firing = {w.firing, w.firing_count, b.share_count};
+  }
   launch_gate_up(gate_up, device.queue());
-  launch_compact_firing({candidates, w.activation, stride, work.row_count, w.firing, w.firing_count, tally}, device.queue());
-  launch_down({b.down, {w.firing, w.firing_count, b.share_count}, w.activation, stride, work.row_count, w.parts, w.part_rows}, device.queue());
+  if (!work.wants_all()) {
+    launch_compact_firing({candidates, w.activation, stride, work.row_count, w.firing, w.firing_count, gate_up.tally}, device.queue());
+  }
+  launch_down({b.down, firing, w.activation, stride, work.row_count, w.parts, w.part_rows}, device.queue());
 }
 
 // Many rows: products of matrices. Where rows name their neurons, the others' activations are zero.
@@ -104,7 +112,7 @@ void launch_selection(Device& device, const powerinfer_ffn_call& call, const Dev
 void count(Device& device, const Work& work) {
   const BlockWeights& b = device.block(work.block);
   device.neuron_count += static_cast<double>(work.row_count) * b.share_count;
-  if (work.row_count <= device.work.part_rows) return;  // the device counts by itself
+  if (work.row_count <= device.work.part_rows && !work.wants_all()) return;  // the device counts by itself
   const Weights& weights = *device.weights;
   const double neuron_bytes = weights.row_bytes(POWERINFER_GATE, work.block) + weights.row_bytes(POWERINFER_UP, work.block) + weights.down_neuron_bytes(work.block);
   device.dense_ffn_bytes += neuron_bytes * b.share_count;

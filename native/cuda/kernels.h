@@ -67,6 +67,9 @@ struct Multiply {
 };
 void launch_multiply(const Multiply&, cudaStream_t);
 
+// Of a head: a multiple of 8 up to this; of a Q8_0 cache, of 32.
+constexpr uint32_t kHeadWidthMax = 256;
+
 // ---- store_heads.cu: norm and rope of every head of q and k in place, then k and v into the caches ---------------------
 struct StoreHeads {
   uint32_t block, head_count, kv_head_count, head_width;
@@ -161,7 +164,8 @@ struct GateUp {
 };
 void launch_gate_up(const GateUp&, cudaStream_t);
 
-// down.cu: parts[p][r] = Σ over the listed neurons k ≡ p (mod kDownParts) of activation[r][ids[k]] * down[ids[k]]
+// down.cu: parts[p][r] = Σ over the listed neurons n of the p-th part of the share of activation[r][n] * down[n]. Parts are stretches of neurons, not of
+// the list: what other rows list does not change how a row's sum is made.
 constexpr uint32_t kDownParts = 8;
 struct Down {
   DownMatrix down;

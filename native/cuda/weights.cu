@@ -104,10 +104,7 @@ double Weights::down_neuron_bytes(uint32_t block) const {
 
 DeviceMatrix Weights::matrix(Layout& layout, Copies& copies, const powerinfer_tensor& tensor, const std::vector<uint32_t>* members) {
   MatrixSource source{tensor.type, tensor.width, tensor.rows, static_cast<const uint8_t*>(tensor.data)};
-  if (members != nullptr && !members->empty()) {
-    source.members = members->data();
-    source.member_count = static_cast<uint32_t>(members->size());
-  }
+  source.members = members;
   const MatrixLayout planes = layout_of(source);
   uint8_t* const to = layout.take<uint8_t>(planes.size_bytes);
   copies.matrices.push_back({source, planes, to});
@@ -167,10 +164,7 @@ void Weights::lay_out_ffn(Layout& layout, Copies& copies, uint32_t block) {
   const powerinfer_tensor* const by_neuron = find(POWERINFER_DOWN_BY_NEURON, block);
   const powerinfer_tensor& down = by_neuron != nullptr ? *by_neuron : need(POWERINFER_DOWN, block);
   MatrixSource source{down.type, down.width, down.rows, static_cast<const uint8_t*>(down.data), by_neuron == nullptr};
-  if (members != nullptr) {
-    source.members = members->data();
-    source.member_count = b.share_count;
-  }
+  source.members = members;
   const MatrixLayout planes = layout_of(source);
   uint8_t* const to = layout.take<uint8_t>(planes.size_bytes);
   copies.matrices.push_back({source, planes, to});

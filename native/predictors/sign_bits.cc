@@ -9,14 +9,12 @@
 #include "../cpu/multiply.h"
 #include "builtin.h"
 #include "kernel_table.h"
+#include "sign_levels.h"
 
 namespace powerinfer {
 namespace {
 
 constexpr uint32_t kChunkMultiple = 32;  // whole words of a set
-constexpr uint32_t kPlanesMax = 3;
-// The root mean square of x is this level: the largest is reached at some twice of it.
-constexpr double kMeanLevel[kPlanesMax + 1] = {0, 1, 1.25, 3};
 
 struct Layer {
   const uint8_t* signs;  // bits [ffn_width, row_bytes]

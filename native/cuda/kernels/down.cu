@@ -1,0 +1,132 @@
+// What do the listed neurons add to the hidden vector? Σ activation * down, the second half of native/cpu/ffn_sparse.cc, in kDownParts partial sums.
+//
+// A thread block takes 256 columns and one part of the share's neurons, each of its warps a stretch of that part. Which neurons are summed up together
+// follows from their numbers and not from their places in the list, so that a row's sums do not depend on what other rows of the batch list.
+#include "../definitions.h"
+#include "../octet.cuh"
+#include "rows_at_once.h"
+#include "warp.h"
+
+namespace powerinfer::cuda {
+namespace {
+
+constexpr uint32_t kWarps = 16;  // of a thread block
+constexpr uint32_t kColumns = kWarp * 8;
+constexpr uint32_t kAhead = 4;   // neurons whose weights are under way
+
+__host__ __device__ inline uint32_t stretch_of(uint32_t count_max) { return (count_max + kDownParts * kWarps - 1) / (kDownParts * kWarps); }
+
+}  // namespace
+
+// The definition; `down` is the decoded matrix, f32[count_max, width], sums are in double.
+void down_definition(const Down& op, const float* down) {
+  const uint32_t width = op.parts.width, count = op.neurons.ids != nullptr ? *op.neurons.count : op.neurons.count_max;
+  for (uint32_t part = 0; part < kDownParts; ++part)
+    for (uint32_t row = 0; row < op.row_count; ++row)
+      for (uint32_t c = 0; c < width; ++c) {
+        double sum = 0;
+        for (uint32_t k = 0; k < count; ++k) {
+          const uint32_t n = op.neurons.ids != nullptr ? op.neurons.ids[k] : k;
+          const float activation = op.activation[row * op.activation_stride + n];
+          const bool in_part = n / stretch_of(op.neurons.count_max) / kWarps == part;
+          if (in_part && activation != 0) sum += double{activation} * down[uint64_t{n} * width + c];
+        }
+        op.parts.values[(uint64_t{part} * op.part_rows + row) * op.parts.stride + c] = static_cast<float>(sum);
+      }
+}
+
+namespace {
+
+// The first k < count with ids[k] >= n, or count: found by a warp, which looks at 32 places at once.
+__device__ uint32_t place_of(const uint32_t* ids, uint32_t count, uint32_t n) {
+  const uint32_t lane = threadIdx.x % kWarp;
+  uint32_t begin = 0, length = count;  // begin <= k <= begin + length
+  while (length > 0) {
+    const uint32_t step = (length + kWarp - 1) / kWarp, end = begin + length;
+    const uint32_t last = begin + lane * step + step - 1;  // of the lane's section
+    begin += __popc(__ballot_sync(kAllLanes, last < end && ids[last] < n)) * step;
+    length = min(step - 1, end - begin);
+  }
+  return begin;
+}
+
+// sums += activation * down for the listed neurons begin <= n < end, eight columns a lane, rows first .. first + kRows.
+template <uint32_t kType, uint32_t kRows>
+__device__ void add_neurons(const Down& op, uint32_t begin, uint32_t end, uint32_t first, float (&sums)[kRows][8]) {
+  const uint32_t* const ids = op.neurons.ids;
+  const uint32_t lane = threadIdx.x % kWarp, count = ids != nullptr ? *op.neurons.count : op.neurons.count_max;
+  const uint32_t column_octet = min(blockIdx.x * kWarp + lane, octets_of(op.down.rows.width) - 1);
+  bool more = true;
+  for (uint32_t next = ids != nullptr ? place_of(ids, count, begin) : begin; more; next += kWarp) {
+    // A neuron a lane, then one after the other by all of them.
+    const uint32_t k = next + lane;
+    const uint32_t n = k >= count ? end : ids != nullptr ? ids[k] : k;
+    more = __ballot_sync(kAllLanes, n < end) == kAllLanes;
+    float activations[kRows];
+    bool fires = false;
+#pragma unroll
+    for (uint32_t r = 0; r < kRows; ++r) {
+      activations[r] = n < end && first + r < op.row_count ? op.activation[(first + r) * op.activation_stride + n] : 0;
+      fires = fires || activations[r] != 0;
+    }
+    for (uint32_t firing = __ballot_sync(kAllLanes, fires); firing != 0;) {
+      uint32_t sources[kAhead];
+      float weights[kAhead][8];
+      uint32_t taken = 0;
+#pragma unroll
+      for (uint32_t j = 0; j < kAhead; ++j) {  // the last one stands in for those that are not there
+        if (firing != 0) ++taken;
+        sources[j] = firing != 0 ? __ffs(static_cast<int>(firing)) - 1 : sources[j == 0 ? 0 : j - 1];
+        firing &= firing - 1;
+        octet<kType>(op.down, __shfl_sync(kAllLanes, n, static_cast<int>(sources[j])), column_octet, weights[j]);
+      }
+#pragma unroll
+      for (uint32_t j = 0; j < kAhead; ++j)
+#pragma unroll
+        for (uint32_t r = 0; r < kRows; ++r) {
+          const float activation = __shfl_sync(kAllLanes, activations[r], static_cast<int>(sources[j]));
+          if (activation == 0 || j >= taken) continue;  // a weight that the row does not want may be infinite
+#pragma unroll
+          for (uint32_t i = 0; i < 8; ++i) sums[r][i] = fmaf(activation, weights[j][i], sums[r][i]);
+        }
+    }
+  }
+}
+
+template <uint32_t kType, uint32_t kRows>
+__global__ void __launch_bounds__(kWarps * kWarp) down(Down op) {
+  alignas(16) __shared__ float tile[kWarps][kColumns];
+  const uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, part = blockIdx.y;
+  const uint32_t stretch = stretch_of(op.neurons.count_max);
+  const uint32_t begin = (part * kWarps + warp) * stretch, end = min(begin + stretch, op.neurons.count_max);
+  for (uint32_t first = 0; first < op.row_count; first += kRows) {
+    float sums[kRows][8] = {};
+    if (begin < end) add_neurons<kType, kRows>(op, begin, end, first, sums);
+#pragma unroll
+    for (uint32_t r = 0; r < kRows; ++r) {
+      if (first + r >= op.row_count) break;
+      float4* const own = reinterpret_cast<float4*>(&tile[warp][lane * 8]);
+      own[0] = {sums[r][0], sums[r][1], sums[r][2], sums[r][3]};
+      own[1] = {sums[r][4], sums[r][5], sums[r][6], sums[r][7]};
+      __syncthreads();
+      const uint32_t column = blockIdx.x * kColumns + threadIdx.x;
+      if (threadIdx.x < kColumns && column < op.parts.width) {
+        float sum = 0;
+        for (uint32_t w = 0; w < kWarps; ++w) sum += tile[w][threadIdx.x];
+        op.parts.values[(uint64_t{part} * op.part_rows + first + r) * op.parts.stride + column] = sum;
+      }
+      __syncthreads();
+    }
+  }
+}
+
+}  // namespace
+
+void launch_down(const Down& op, cudaStream_t stream) {
+  const dim3 grid((op.parts.width + kColumns - 1) / kColumns, kDownParts);
+  with_type(op.down.rows.type, [&](auto type) {
+    with_rows_at_once(op.row_count, [&](auto rows) { CUDA_LAUNCH((down<type, rows>), grid, kWarps * kWarp, 0, stream, op); });
+  });
+}
+
+}  // namespace powerinfer::cuda
