@@ -20,7 +20,8 @@ set(library_code)
 foreach(architecture ${POWERINFER_CUDA_ARCHITECTURES})
   list(APPEND library_code -gencode arch=compute_${architecture},code=sm_${architecture})
 endforeach()
-list(APPEND library_code -gencode arch=compute_${architecture},code=compute_${architecture})
+list(GET POWERINFER_CUDA_ARCHITECTURES -1 newest)
+list(APPEND library_code -gencode arch=compute_${newest},code=compute_${newest})
 # Tests are compiled by the driver of the machine that they run on.
 set(test_code -gencode arch=compute_80,code=compute_80)
 set(nvcc_options -std=c++17 -O3 -I${CMAKE_CURRENT_SOURCE_DIR}/include -Werror all-warnings
