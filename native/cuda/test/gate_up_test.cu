@@ -146,3 +146,35 @@ TEST("gate_up equals its definition with and without gate, confirming, threshold
     check({F32, 24, 40, row_count, gated, confirm, false, 60, 90, f, g, has_thresholds, has_nan}, random);
   }
 }
+
+TEST("gate_up leaves a zero gate zero whatever up is, and does not read up where confirming leaves no gate") {
+  std::vector<float> gate(2 * 32), up(2 * 32), x(32);
+  gate[0] = -1, gate[32] = 2;  // of two neurons
+  up[0] = INFINITY, up[32] = 3;
+  x[0] = 1;
+  const DeviceArray<float> device_gate(gate), device_up(up), device_x(x), activation(32, kUnwritten);
+  const auto matrix = [](const float* weights, uint32_t rows) {
+    DeviceMatrix m;
+    m.codes = reinterpret_cast<const uint8_t*>(weights);
+    m.type = F32, m.width = 1, m.rows = rows;
+    return m;
+  };
+  GateUp op{};
+  op.gate = matrix(device_gate.get(), 2), op.up = matrix(device_up.get(), 2);
+  op.gate_activation = kRelu, op.up_activation = kIdentity;
+  op.neurons = {nullptr, nullptr, 2};
+  op.x = {device_x.get(), 32, 1}, op.row_count = 1;
+  op.activation = activation.get(), op.activation_stride = 32;
+  for (const bool confirm : {false, true}) {
+    op.confirm = confirm;
+    launch_gate_up(op, nullptr);
+    const std::vector<float> read = activation.read();
+    CHECK_EQUAL(read[0], 0.0f);
+    CHECK_EQUAL(read[1], 6.0f);
+  }
+  const float* const nowhere = nullptr;
+  op.up = matrix(nowhere + 64, 2);
+  op.neurons.count_max = 1;  // the neuron whose gate is zero
+  launch_gate_up(op, nullptr);
+  CHECK_EQUAL(cudaDeviceSynchronize(), cudaSuccess);
+}
