@@ -58,7 +58,9 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test)
   nvcc_objects(test_objects "${cuda_test_sources};${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc" ${test_code})
   set(tested_objects ${library_objects})
   list(FILTER tested_objects EXCLUDE REGEX "/nvcc/cpu/")
-  add_custom_command(OUTPUT ${cuda_test} DEPENDS ${tested_objects} ${test_objects} powerinfer_objects COMMENT "Linking powerinfer_cuda_test" VERBATIM COMMAND_EXPAND_LISTS
-    COMMAND ${POWERINFER_NVCC} -cudart static ${tested_objects} ${test_objects} $<TARGET_OBJECTS:powerinfer_objects> -ldl -lpthread --output-file ${cuda_test})
+  add_custom_command(OUTPUT ${cuda_test} DEPENDS ${tested_objects} ${test_objects} powerinfer_objects
+    COMMENT "Linking powerinfer_cuda_test" VERBATIM COMMAND_EXPAND_LISTS
+    COMMAND ${POWERINFER_NVCC} -cudart static ${tested_objects} ${test_objects} $<TARGET_OBJECTS:powerinfer_objects> -ldl -lpthread
+      --output-file ${cuda_test})
   add_custom_target(powerinfer_cuda_test DEPENDS ${cuda_test})
 endif()

@@ -1,6 +1,6 @@
 # The tests of the CUDA sources, run by the simulator, in two flavours.
 #   powerinfer_cuda_sim_test    as the rest of this build is compiled
-#   powerinfer_cuda_race_test   under ThreadSanitizer, which sees races between the threads of a kernel; not where another sanitizer is on already
+#   powerinfer_cuda_race_test   under ThreadSanitizer, which sees races between the threads of a kernel; not in a build with other sanitizers
 #   powerinfer_cuda_bugs        programs that are wrong on purpose, cuda_bugs/NAME and cuda_bugs/NAME_race: the simulator has to notice
 file(GLOB cuda_test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test/*.cu)
 file(GLOB cuda_bug_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test/bugs/*.cu)
@@ -17,7 +17,8 @@ function(add_simulated_programs simulator test_program bug_suffix)
     set(program cuda_bug_${name}${bug_suffix})
     add_executable(${program} EXCLUDE_FROM_ALL ${source})
     target_link_libraries(${program} PRIVATE ${simulator})
-    set_target_properties(${program} PROPERTIES OUTPUT_NAME ${name}${bug_suffix} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/cuda_bugs)
+    set_target_properties(${program} PROPERTIES OUTPUT_NAME ${name}${bug_suffix}
+      RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/cuda_bugs)
     add_dependencies(powerinfer_cuda_bugs ${program})
   endforeach()
 endfunction()
