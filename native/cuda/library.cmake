@@ -5,6 +5,9 @@
 
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cu
   ${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels/*.cu)
+# What its tests share with those of libpowerinfer.
+set(cuda_test_support ${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc ${CMAKE_CURRENT_SOURCE_DIR}/test/tiny_model.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/test/forward_oracle.cc)
 # What the device shares with libpowerinfer.
 set(shared_with_cuda ${CMAKE_CURRENT_SOURCE_DIR}/cpu/caller_core.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/error.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/cpu/tensor_shape.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/thread_pool.cc)
@@ -55,7 +58,7 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test)
   # How the simulator answers misuse is not for a GPU to repeat.
   list(FILTER cuda_test_sources EXCLUDE REGEX "/sim_(memory|runtime)_test\\.cu$")
   set(cuda_test ${CMAKE_CURRENT_BINARY_DIR}/powerinfer_cuda_test)
-  nvcc_objects(test_objects "${cuda_test_sources};${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc" ${test_code})
+  nvcc_objects(test_objects "${cuda_test_sources};${cuda_test_support}" ${test_code})
   set(tested_objects ${library_objects})
   list(FILTER tested_objects EXCLUDE REGEX "/nvcc/cpu/")
   add_custom_command(OUTPUT ${cuda_test} DEPENDS ${tested_objects} ${test_objects} powerinfer_objects

@@ -10,7 +10,7 @@ add_custom_target(powerinfer_cuda_bugs)
 
 # add_simulated_programs(SIMULATOR TEST_PROGRAM BUG_SUFFIX)
 function(add_simulated_programs simulator test_program bug_suffix)
-  add_executable(${test_program} EXCLUDE_FROM_ALL ${cuda_test_sources} ${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc)
+  add_executable(${test_program} EXCLUDE_FROM_ALL ${cuda_test_sources} ${cuda_test_support})
   target_link_libraries(${test_program} PRIVATE ${simulator} ${simulator}_backend powerinfer_objects)
   foreach(source ${cuda_bug_sources})
     get_filename_component(name ${source} NAME_WE)
