@@ -50,6 +50,11 @@ void use_gpu(uint32_t ordinal) {
   if (properties.major < kMajorMin) {
     fail(POWERINFER_UNSUPPORTED, "%s has compute capability %d.%d; %d.0 is needed, which is Ampere or newer", properties.name, properties.major, properties.minor, kMajorMin);
   }
+  make_current(ordinal);
+}
+
+void make_current(uint32_t ordinal) {
+  cudaGetLastError();
   check(cudaSetDevice(static_cast<int>(ordinal)), "use the device");
 }
 

@@ -26,7 +26,7 @@ endforeach()
 list(GET POWERINFER_CUDA_ARCHITECTURES -1 newest)
 list(APPEND library_code -gencode arch=compute_${newest},code=compute_${newest})
 # Tests are compiled by the driver of the machine that they run on.
-set(test_code -gencode arch=compute_80,code=compute_80)
+set(test_code -gencode arch=compute_80,code=compute_80 -DPOWERINFER_TEST_PLUGINS="${CMAKE_CURRENT_BINARY_DIR}/test_plugins")
 set(nvcc_options -std=c++17 -O3 -I${CMAKE_CURRENT_SOURCE_DIR}/include -Werror all-warnings
   -Xcompiler -fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-Wall,-Wextra,-Werror,-ffp-contract=off)
 

@@ -42,7 +42,7 @@ template <class Body>
 powerinfer_status on_device(void* state, Body&& body) noexcept {
   return guarded([&] {
     Device& device = *static_cast<Device*>(state);
-    check(cudaSetDevice(static_cast<int>(device.ordinal)), "use the device");
+    make_current(device.ordinal);
     body(device);
   });
 }

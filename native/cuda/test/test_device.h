@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../../cpu/kernels.h"
 #include "../../test/tiny_model.h"
 #include "../device.h"
 
