@@ -28,6 +28,6 @@ endfunction()
 
 add_simulated_programs(powerinfer_cuda_sim powerinfer_cuda_sim_test "")
 if(NOT POWERINFER_SANITIZE)
-  add_simulator(powerinfer_cuda_race -fsanitize=thread -g -O1)
+  add_simulator(powerinfer_cuda_race -fsanitize=thread -g1 -O1)
   add_simulated_programs(powerinfer_cuda_race powerinfer_cuda_race_test _race)
 endif()
