@@ -10,9 +10,12 @@ add_custom_target(powerinfer_cuda_bugs)
 
 # add_simulated_programs(SIMULATOR TEST_PROGRAM BUG_SUFFIX)
 function(add_simulated_programs simulator test_program bug_suffix)
-  add_executable(${test_program} EXCLUDE_FROM_ALL ${cuda_test_sources} ${cuda_test_support})
+  # ThreadSanitizer must see how threads wait for each other, so what is shared with libpowerinfer is compiled again; the rest are definitions.
+  add_executable(${test_program} EXCLUDE_FROM_ALL ${cuda_test_sources} ${cuda_test_support} ${shared_with_cuda}
+    $<FILTER:$<TARGET_OBJECTS:powerinfer_objects>,EXCLUDE,/cpu/\(caller_core|error|tensor_shape|thread_pool\)[.]cc[.]o>)
   target_compile_definitions(${test_program} PRIVATE POWERINFER_TEST_PLUGINS="${plugin_folder}")
-  target_link_libraries(${test_program} PRIVATE ${simulator} ${simulator}_backend powerinfer_objects)
+  target_include_directories(${test_program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/include)
+  target_link_libraries(${test_program} PRIVATE ${simulator} ${simulator}_backend ${CMAKE_DL_LIBS})
   foreach(source ${cuda_bug_sources})
     get_filename_component(name ${source} NAME_WE)
     set(program cuda_bug_${name}${bug_suffix})
@@ -26,6 +29,6 @@ endfunction()
 
 add_simulated_programs(powerinfer_cuda_sim powerinfer_cuda_sim_test "")
 if(NOT POWERINFER_SANITIZE)
-  add_simulator(powerinfer_cuda_race -fsanitize=thread -g -O1)
+  add_simulator(powerinfer_cuda_race -fsanitize=thread -g1 -O1)
   add_simulated_programs(powerinfer_cuda_race powerinfer_cuda_race_test _race)
 endif()
