@@ -12,9 +12,9 @@
 //     --tokens N         timed a round, default 64
 //     --rounds N         default 3: every round runs every plan once, in turn
 //     --threads N        of the CPU; default all cores
-//     --leak-tokens N    instead: decodes so many tokens and compares the memory taken
+//     --leak-tokens N    instead of all plans: decodes so many tokens and compares the memory taken
 //
-// Prints JSON; the status is 1 if a plan failed, or said something else than the CPU alone. Uses powerinfer.h and nothing else of the library.
+// Without a plugin it prints how many bytes the model would take. Else JSON; the status is 1 if a plan failed, or said something else than the CPU alone. Uses powerinfer.h and nothing else of the library.
 #include <cstdio>
 #include <exception>
 
@@ -160,6 +160,10 @@ std::string text_of(powerinfer_status (*read)(uint32_t, char*, uint32_t, uint32_
 int run(const Arguments& arguments) {
   const PlantedType& type = planted_type(arguments.text("type", "Q4_0"));
   const PlantedShape& shape = planted_shape(arguments.text("shape", "bamboo-7b"));
+  if (arguments.text("plugin").empty()) {
+    std::printf("%.0f\n", planted_bytes(shape, type));
+    return 0;
+  }
   const uint32_t plugin = load(arguments.text("plugin"));
   Handle cpu(powerinfer_cpu_close);
   require(powerinfer_cpu_open(static_cast<uint32_t>(arguments.number("threads", 0)), POWERINFER_ISA_AUTO, cpu.out()));
