@@ -1,7 +1,13 @@
 // Is this checkout fit to be shared? `bun run ok`: every check in turn, cheapest first; stops at the first that fails and names it.
 // `--without-tests` leaves out the last step, for a caller that runs the tests itself.
 import { join } from "node:path"
-import { nativeBuildCommands, nativeTestProgram } from "./native_build.ts"
+import {
+  cudaSimulatorTests,
+  type NativeBuild,
+  nativeBuildCommands,
+  nativeBuildFolder,
+  nativeTestProgram
+} from "./native_build.ts"
 import { addTotals, formatTotals, parseTotals, type TestTotals } from "./test_totals.ts"
 
 const root = join(import.meta.dir, "..")
@@ -42,6 +48,18 @@ const testsPass = async (command: ReadonlyArray<string>): Promise<boolean> => {
   return status === 0 && counted !== undefined && counted.failed === 0
 }
 
+/** Kernels on a CPU. The simulator needs Linux; elsewhere what it would have counted is not claimed. */
+const cudaSimulatorTestsPass = async (build: NativeBuild, streams: "eager" | "lazy"): Promise<boolean> => {
+  if (process.platform !== "linux") {
+    console.log("   skipped: the CUDA simulator runs on Linux")
+    totals.push({ passed: 0, failed: 0, skipped: 1 })
+    return true
+  }
+  const program = cudaSimulatorTests[build]
+  if (!(await succeeds(...nativeBuildCommands(build, program)))) return false
+  return testsPass(["env", `CUDA_SIM_STREAM=${streams}`, join(root, nativeBuildFolder(build), program)])
+}
+
 const lockfileNamesNoHost = async (): Promise<boolean> => {
   const lines = (await Bun.file(join(root, "bun.lock")).text()).split("\n")
   const guilty = lines.filter((line) => /https?:\/\//.test(line))
@@ -57,6 +75,8 @@ const checks: ReadonlyArray<{ readonly name: string; readonly passes: () => Prom
   { name: "native release build", passes: () => succeeds(...nativeBuildCommands("release")) },
   { name: "native sanitizer build", passes: () => succeeds(...nativeBuildCommands("sanitize")) },
   { name: "native tests", passes: () => testsPass([join(root, nativeTestProgram("sanitize"))]) },
+  { name: "CUDA kernels (cuda-sim)", passes: () => cudaSimulatorTestsPass("sanitize", "eager") },
+  { name: "CUDA kernels, races (cuda-sim)", passes: () => cudaSimulatorTestsPass("release", "lazy") },
   { name: "tests", passes: () => testsPass([process.execPath, "scripts/test.ts"]) }
 ]
 

@@ -160,7 +160,7 @@ struct GateUp {
   uint32_t row_count;
   float* activation;
   uint64_t activation_stride;
-  Tally* tally;             // confirmed is added; may be null
+  Tally* tally;             // confirmed is added, of every eight rows anew; may be null
 };
 void launch_gate_up(const GateUp&, cudaStream_t);
 

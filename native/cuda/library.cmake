@@ -5,6 +5,9 @@
 
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cu
   ${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels/*.cu)
+# What its tests share with those of libpowerinfer.
+set(cuda_test_support ${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc ${CMAKE_CURRENT_SOURCE_DIR}/test/tiny_model.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/test/forward_oracle.cc)
 # What the device shares with libpowerinfer.
 set(shared_with_cuda ${CMAKE_CURRENT_SOURCE_DIR}/cpu/caller_core.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/error.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/cpu/tensor_shape.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/thread_pool.cc)
@@ -20,7 +23,8 @@ set(library_code)
 foreach(architecture ${POWERINFER_CUDA_ARCHITECTURES})
   list(APPEND library_code -gencode arch=compute_${architecture},code=sm_${architecture})
 endforeach()
-list(APPEND library_code -gencode arch=compute_${architecture},code=compute_${architecture})
+list(GET POWERINFER_CUDA_ARCHITECTURES -1 newest)
+list(APPEND library_code -gencode arch=compute_${newest},code=compute_${newest})
 # Tests are compiled by the driver of the machine that they run on.
 set(test_code -gencode arch=compute_80,code=compute_80)
 set(nvcc_options -std=c++17 -O3 -I${CMAKE_CURRENT_SOURCE_DIR}/include -Werror all-warnings
@@ -54,10 +58,12 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test)
   # How the simulator answers misuse is not for a GPU to repeat.
   list(FILTER cuda_test_sources EXCLUDE REGEX "/sim_(memory|runtime)_test\\.cu$")
   set(cuda_test ${CMAKE_CURRENT_BINARY_DIR}/powerinfer_cuda_test)
-  nvcc_objects(test_objects "${cuda_test_sources};${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc" ${test_code})
+  nvcc_objects(test_objects "${cuda_test_sources};${cuda_test_support}" ${test_code})
   set(tested_objects ${library_objects})
   list(FILTER tested_objects EXCLUDE REGEX "/nvcc/cpu/")
-  add_custom_command(OUTPUT ${cuda_test} DEPENDS ${tested_objects} ${test_objects} powerinfer_objects COMMENT "Linking powerinfer_cuda_test" VERBATIM COMMAND_EXPAND_LISTS
-    COMMAND ${POWERINFER_NVCC} -cudart static ${tested_objects} ${test_objects} $<TARGET_OBJECTS:powerinfer_objects> -ldl -lpthread --output-file ${cuda_test})
+  add_custom_command(OUTPUT ${cuda_test} DEPENDS ${tested_objects} ${test_objects} powerinfer_objects
+    COMMENT "Linking powerinfer_cuda_test" VERBATIM COMMAND_EXPAND_LISTS
+    COMMAND ${POWERINFER_NVCC} -cudart static ${tested_objects} ${test_objects} $<TARGET_OBJECTS:powerinfer_objects> -ldl -lpthread
+      --output-file ${cuda_test})
   add_custom_target(powerinfer_cuda_test DEPENDS ${cuda_test})
 endif()

@@ -25,7 +25,9 @@ DeviceMemory::DeviceMemory(Budget& budget, uint64_t size_bytes, const char* purp
   budget_ = &budget;
   bytes_ = static_cast<uint8_t*>(memory);
   size_bytes_ = size_bytes;
+  // It does not wait, and streams that copy here next do not wait for it.
   check(cudaMemset(memory, 0, size_bytes), "clear memory on the device");
+  check(cudaStreamSynchronize(nullptr), "clear memory on the device");
 }
 
 DeviceMemory::~DeviceMemory() {

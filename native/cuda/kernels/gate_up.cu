@@ -40,7 +40,8 @@ __host__ __device__ inline bool wants(const GateUp& op, uint32_t row, uint32_t n
 // The definition; `gate` and `up` are the decoded matrices, sums are in double.
 void gate_up_definition(const GateUp& op, const float* gate, const float* up) {
   const uint32_t width = op.x.width, count = op.neurons.ids != nullptr ? *op.neurons.count : op.neurons.count_max;
-  for (uint32_t k = 0; k < count; ++k)
+  for (uint32_t k = 0; k < count; ++k) {
+    bool reads_up = false;
     for (uint32_t row = 0; row < op.row_count; ++row) {
       const uint32_t n = op.neurons.ids != nullptr ? op.neurons.ids[k] : k;
       const float* const x = op.x.values + uint64_t{row} * op.x.stride;
@@ -51,12 +52,16 @@ void gate_up_definition(const GateUp& op, const float* gate, const float* up) {
       if (gate != nullptr) {
         gated = host_activated(op.gate_activation, dot(gate + uint64_t{n} * width, x, width));
         if (op.confirm) gated = kept(gated, op.gate_threshold, n);
+        reads_up = reads_up || !op.confirm;
         if (gated == 0) continue;  // whatever `up` is
       }
+      reads_up = true;
       const float bias = op.up_bias != nullptr ? op.up_bias[n] : 0;
       activation = gated * host_activated(op.up_activation, dot(up + uint64_t{n} * width, x, width) + bias);
       if (op.confirm) activation = kept(activation, op.activation_threshold, n);
     }
+    if (op.tally != nullptr) op.tally->confirmed += reads_up;
+  }
 }
 
 namespace {

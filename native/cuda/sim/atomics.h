@@ -29,7 +29,9 @@ T atomically(T* address, Change change) {
   CUDA_SIM_ATOMIC(atomicOr, type, seen | value)                   \
   CUDA_SIM_ATOMIC(atomicXor, type, seen ^ value)                  \
   CUDA_SIM_ATOMIC(atomicExch, type, (static_cast<void>(seen), value)) \
-  inline type atomicCAS(type* address, type expected, type value) { return cuda_sim::atomically(address, [=](type seen) { return seen == expected ? value : seen; }); }
+  inline type atomicCAS(type* address, type expected, type value) {                                  \
+    return cuda_sim::atomically(address, [=](type seen) { return seen == expected ? value : seen; }); \
+  }
 CUDA_SIM_INTEGER_ATOMICS(int)
 CUDA_SIM_INTEGER_ATOMICS(unsigned)
 CUDA_SIM_INTEGER_ATOMICS(unsigned long long)

@@ -11,7 +11,6 @@ namespace {
 
 thread_local int current = 0;
 
-constexpr int kVersion = 13000;           // CUDA 13.0, of driver and runtime
 constexpr int kMultiprocessorCount = 4;  // few, so that kernels that divide work by it have several blocks each and a test is soon through
 
 }  // namespace
@@ -85,11 +84,11 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = kVersion;
+  *version = CUDART_VERSION;
   return cudaSuccess;
 }
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
-  *version = kVersion;
+  *version = CUDART_VERSION;
   return cudaSuccess;
 }

@@ -140,7 +140,7 @@ WITHOUT_THREAD_SANITIZER void Fiber::begin() {
   __builtin_unreachable();
 }
 
-// Neither switch makes one side wait for the other in ThreadSanitizer's eyes (flag 1): that two threads of a kernel take turns orders nothing.
+// Flag 1: to ThreadSanitizer neither side waits for the other. That two threads of a kernel take turns orders nothing.
 WITHOUT_THREAD_SANITIZER void Fiber::resume() {
   beginning = this;
 #if CUDA_SIM_TSAN

@@ -7,7 +7,7 @@ namespace cuda_sim {
 
 class GuardedMemory {
  public:
-  // Throws std::bad_alloc. The first byte is aligned for the widest loads, 16 bytes, so up to 15 bytes lie between the last byte and the page.
+  // Throws std::bad_alloc. The first byte is aligned for the widest loads, 16 bytes: up to 15 bytes lie between the last one and the page.
   explicit GuardedMemory(size_t bytes);
   ~GuardedMemory();
   GuardedMemory(GuardedMemory&& other) noexcept;

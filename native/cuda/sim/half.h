@@ -1,4 +1,4 @@
-// CUDA's 16-bit floats, as storage: they are converted and moved. Arithmetic on them is left out, so that no kernel rounds to 16 bits unseen.
+// CUDA's 16-bit floats, as storage: they are converted and moved. There is no arithmetic on them, so that no kernel rounds to 16 bits unseen.
 #pragma once
 #include <cstdint>
 

@@ -1,6 +1,6 @@
 // CUDA's device functions that concern one thread alone: bits, integers, floats, loads.
 //
-// Those that a GPU computes approximately are exact here, up to the C library's rounding: tolerances are for the GPU to need, not for this to show.
+// Those that a GPU computes approximately are as exact here as the C library: that a tolerance is wide enough for a GPU is not shown.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -112,9 +112,13 @@ template <class T> void __stcs(T* p, T value) { *p = value; }
 template <class T> void __stcg(T* p, T value) { *p = value; }
 
 // ---- min and max, for the pairs of types that CUDA has them for ----
-#define CUDA_SIM_MIN_MAX(type, a_type, b_type)                                                                          \
-  inline type min(a_type a, b_type b) { return static_cast<type>(a) < static_cast<type>(b) ? static_cast<type>(a) : static_cast<type>(b); } \
-  inline type max(a_type a, b_type b) { return static_cast<type>(a) > static_cast<type>(b) ? static_cast<type>(a) : static_cast<type>(b); }
+namespace cuda_sim {
+template <class T> T smaller(T a, T b) { return b < a ? b : a; }
+template <class T> T larger(T a, T b) { return a < b ? b : a; }
+}  // namespace cuda_sim
+#define CUDA_SIM_MIN_MAX(type, a_type, b_type)                                 \
+  inline type min(a_type a, b_type b) { return cuda_sim::smaller<type>(a, b); } \
+  inline type max(a_type a, b_type b) { return cuda_sim::larger<type>(a, b); }
 CUDA_SIM_MIN_MAX(int, int, int)
 CUDA_SIM_MIN_MAX(unsigned, unsigned, unsigned)
 CUDA_SIM_MIN_MAX(unsigned, int, unsigned)

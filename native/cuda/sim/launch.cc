@@ -32,7 +32,8 @@ cudaError_t enqueue(const void* kernel, Grid grid, cudaStream_t stream) {
   {
     const QueuesLock lock;
     const auto allowed = shared_bytes_allowed().find(kernel);
-    if (grid.shared_bytes > (allowed == shared_bytes_allowed().end() ? LaunchLimits::kSharedBytes : allowed->second)) return cudaErrorInvalidValue;
+    const size_t most = allowed == shared_bytes_allowed().end() ? LaunchLimits::kSharedBytes : allowed->second;
+    if (grid.shared_bytes > most) return cudaErrorInvalidValue;
   }
   queue->push([grid = std::move(grid)] { run_grid(grid); });
   return cudaSuccess;

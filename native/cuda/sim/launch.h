@@ -1,4 +1,4 @@
-// How a kernel is declared and launched. A launch is checked when it is made, as CUDA does: a wrong one runs nothing and is found by cudaGetLastError.
+// How a kernel is declared and launched. A launch is checked when it is made: a wrong one runs nothing, and cudaGetLastError says so.
 #pragma once
 #include <tuple>
 #include <utility>
@@ -23,7 +23,7 @@
 
 namespace cuda_sim {
 
-// Of which device a kernel is compiled for: what its launches may ask for.
+// What a launch may ask for; kernels can count on it from compute capability 8.0 on.
 struct LaunchLimits {
   static constexpr unsigned kThreadsPerBlock = 1024, kThreadsZ = 64, kBlocksX = 0x7fffffff, kBlocksYZ = 65535;
   static constexpr size_t kSharedBytes = 48 * 1024, kSharedBytesOptIn = 99 * 1024;

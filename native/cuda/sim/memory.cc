@@ -25,8 +25,8 @@ cudaError_t check_copy(const void* to, size_t to_bytes, const void* from, size_t
   if (kind < cudaMemcpyHostToHost || kind > cudaMemcpyDefault) return cudaErrorInvalidMemcpyDirection;
   if (to == nullptr || from == nullptr) return cudaErrorInvalidValue;
   if (kind == cudaMemcpyDefault) {
-    const bool known = (lies(to, to_bytes, true) || lies(to, to_bytes, false)) && (lies(from, from_bytes, true) || lies(from, from_bytes, false));
-    return known ? cudaSuccess : cudaErrorInvalidValue;
+    const auto is_known = [](const void* memory, size_t bytes) { return lies(memory, bytes, true) || lies(memory, bytes, false); };
+    return is_known(to, to_bytes) && is_known(from, from_bytes) ? cudaSuccess : cudaErrorInvalidValue;
   }
   const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
@@ -69,7 +69,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   return push(stream, [=] { std::memmove(to, from, bytes); });
 }
 
-cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height,
+                              cudaMemcpyKind kind, cudaStream_t stream) {
   if (width == 0 || height == 0) return cudaSuccess;
   if (width > to_pitch || width > from_pitch) return returned(cudaErrorInvalidValue);
   const cudaError_t error = check_copy(to, to_pitch * (height - 1) + width, from, from_pitch * (height - 1) + width, kind);

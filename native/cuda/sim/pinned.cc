@@ -18,7 +18,8 @@ cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned flags) {
 cudaError_t cudaMallocHost(void** memory, size_t bytes, unsigned flags) { return cudaHostAlloc(memory, bytes, flags); }
 
 cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned flags) {
-  if (device == nullptr || flags != 0 || Allocations::all().holds(host, 1, true) != Allocations::Holds::all) return returned(cudaErrorInvalidValue);
+  const bool is_pinned = Allocations::all().holds(host, 1, true) == Allocations::Holds::all;
+  if (device == nullptr || flags != 0 || !is_pinned) return returned(cudaErrorInvalidValue);
   *device = host;
   return cudaSuccess;
 }

@@ -9,7 +9,7 @@ namespace cuda_sim {
 // A kernel, a copy, an event.
 using Piece = std::function<void()>;
 
-// Held by whoever looks at a queue, and while a piece runs: one piece at a time, of all queues. The same host thread may hold it several times.
+// Held by whoever looks at a queue, and while a piece runs: of all queues one piece at a time. A host thread may hold it several times.
 class QueuesLock {
  public:
   QueuesLock();

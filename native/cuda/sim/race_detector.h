@@ -1,4 +1,4 @@
-// What ThreadSanitizer has to be told, so that it sees races between the threads of a kernel: who waits for whom, and what is bookkeeping of ours.
+// What ThreadSanitizer has to be told to see the races between the threads of a kernel: who waits for whom, and what is not the kernel's doing.
 #pragma once
 
 #if defined(__SANITIZE_THREAD__)

@@ -1,6 +1,6 @@
 # The tests of the CUDA sources, run by the simulator, in two flavours.
 #   powerinfer_cuda_sim_test    as the rest of this build is compiled
-#   powerinfer_cuda_race_test   under ThreadSanitizer, which sees races between the threads of a kernel; not where another sanitizer is on already
+#   powerinfer_cuda_race_test   under ThreadSanitizer, which sees races between the threads of a kernel; not in a build with other sanitizers
 #   powerinfer_cuda_bugs        programs that are wrong on purpose, cuda_bugs/NAME and cuda_bugs/NAME_race: the simulator has to notice
 file(GLOB cuda_test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test/*.cu)
 file(GLOB cuda_bug_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test/bugs/*.cu)
@@ -10,14 +10,15 @@ add_custom_target(powerinfer_cuda_bugs)
 
 # add_simulated_programs(SIMULATOR TEST_PROGRAM BUG_SUFFIX)
 function(add_simulated_programs simulator test_program bug_suffix)
-  add_executable(${test_program} EXCLUDE_FROM_ALL ${cuda_test_sources} ${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc)
+  add_executable(${test_program} EXCLUDE_FROM_ALL ${cuda_test_sources} ${cuda_test_support})
   target_link_libraries(${test_program} PRIVATE ${simulator} ${simulator}_backend powerinfer_objects)
   foreach(source ${cuda_bug_sources})
     get_filename_component(name ${source} NAME_WE)
     set(program cuda_bug_${name}${bug_suffix})
     add_executable(${program} EXCLUDE_FROM_ALL ${source})
     target_link_libraries(${program} PRIVATE ${simulator})
-    set_target_properties(${program} PROPERTIES OUTPUT_NAME ${name}${bug_suffix} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/cuda_bugs)
+    set_target_properties(${program} PROPERTIES OUTPUT_NAME ${name}${bug_suffix}
+      RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/cuda_bugs)
     add_dependencies(powerinfer_cuda_bugs ${program})
   endforeach()
 endfunction()

@@ -11,7 +11,7 @@
 
 namespace cuda_sim {
 
-Thread::Thread(ThreadBlock& block, unsigned number) : block(block), number(number), fiber([](void* self) { ThreadBlock::live(self); }, this) {}
+Thread::Thread(ThreadBlock& block, unsigned number) : block(block), number(number), fiber(ThreadBlock::live, this) {}
 
 void ThreadBlock::run(const Grid& grid, uint3 block_index, uint64_t seed) {
   prepare(grid, block_index);
@@ -91,7 +91,8 @@ void ThreadBlock::barrier(Place place) {
   happens_before(token);
   if (at_barrier_.empty()) barrier_place_ = place;
   at_barrier_.push_back(&self);
-  if (!(barrier_place_ == place)) report("thread %u is at the __syncthreads of %s:%d, others are at another", self.number, place.file, place.line);
+  if (!(barrier_place_ == place))
+    report("thread %u is at the __syncthreads of %s:%d, others are at another", self.number, place.file, place.line);
   if (ended_count_ > 0) report("thread %u waits at __syncthreads, and %u threads have ended", self.number, ended_count_);
   if (at_barrier_.size() == thread_count_) {
     ready_.insert(ready_.end(), at_barrier_.begin(), at_barrier_.end());
@@ -119,8 +120,12 @@ const LaneValues& ThreadBlock::meet(uint32_t mask, const char* operation, Place 
 
 ThreadBlock::Meeting& ThreadBlock::meeting_of(Thread& thread, uint32_t mask, const char* operation, Place place) {
   Warp& warp = warps_[thread.warp()];
-  if (!(mask >> thread.lane() & 1)) report("thread %u calls %s (%s:%d) with mask %08x, which does not name its lane %u", thread.number, operation, place.file, place.line, mask, thread.lane());
-  if (mask & ~warp.running) report("thread %u calls %s (%s:%d) with mask %08x, and lanes %08x have ended or never were", thread.number, operation, place.file, place.line, mask, mask & ~warp.running);
+  if (!(mask >> thread.lane() & 1))
+    report("thread %u calls %s (%s:%d) with mask %08x, which does not name its lane %u", thread.number, operation, place.file, place.line, mask,
+           thread.lane());
+  if (mask & ~warp.running)
+    report("thread %u calls %s (%s:%d) with mask %08x, and lanes %08x have ended or never were", thread.number, operation, place.file,
+           place.line, mask, mask & ~warp.running);
   for (Meeting& meeting : warp.meetings)
     if (meeting.mask == mask && meeting.place == place && std::strcmp(meeting.operation, operation) == 0) return meeting;
   warp.meetings.push_back({mask, operation, place, 0, &warp.tokens[warp.token++ % warp.tokens.size()], {}});
@@ -146,10 +151,12 @@ void ThreadBlock::report(const char* what, ...) const {
   va_end(values);
   std::fprintf(stderr, "\n");
   if (!at_barrier_.empty())
-    std::fprintf(stderr, "  %zu of %u threads wait at __syncthreads, %s:%d\n", at_barrier_.size(), thread_count_, barrier_place_.file, barrier_place_.line);
+    std::fprintf(stderr, "  %zu of %u threads wait at __syncthreads, %s:%d\n", at_barrier_.size(), thread_count_, barrier_place_.file,
+                 barrier_place_.line);
   for (size_t i = 0; i < warps_.size(); ++i)
     for (const Meeting& meeting : warps_[i].meetings)
-      std::fprintf(stderr, "  lanes %08x of warp %zu wait in %s, %s:%d, for lanes %08x\n", meeting.arrived, i, meeting.operation, meeting.place.file, meeting.place.line, meeting.mask & ~meeting.arrived);
+      std::fprintf(stderr, "  lanes %08x of warp %zu wait in %s, %s:%d, for lanes %08x\n", meeting.arrived, i, meeting.operation,
+                   meeting.place.file, meeting.place.line, meeting.mask & ~meeting.arrived);
   std::abort();
 }
 

@@ -1,7 +1,7 @@
 // A block of a kernel's grid: its threads take turns on one OS thread, each on a fiber, and wait for each other as CUDA says.
 //
-// What CUDA leaves undefined ends the program with a report: threads of a block at different barriers, lanes of a warp in different operations, a thread
-// that ends while others wait for it.
+// What CUDA leaves undefined ends the program with a report: threads of a block at different barriers, lanes of a warp in different operations,
+// a thread that ends while others wait for it.
 #pragma once
 #include <array>
 #include <cstddef>

@@ -92,7 +92,9 @@ inline int __all_sync(unsigned mask, int predicate, CUDA_SIM_PLACE) {
 }
 
 #define CUDA_SIM_REDUCE(name, type, combined) \
-  inline type name(unsigned mask, type value, CUDA_SIM_PLACE) { return cuda_sim::reduce(mask, value, #name, place, [](type a, type b) -> type { return combined; }); }
+  inline type name(unsigned mask, type value, CUDA_SIM_PLACE) {                                        \
+    return cuda_sim::reduce(mask, value, #name, place, [](type a, type b) -> type { return combined; }); \
+  }
 CUDA_SIM_REDUCE(__reduce_add_sync, unsigned, a + b)
 CUDA_SIM_REDUCE(__reduce_min_sync, unsigned, a < b ? a : b)
 CUDA_SIM_REDUCE(__reduce_max_sync, unsigned, a > b ? a : b)

@@ -1,6 +1,7 @@
 // Goal: lists name exactly the wanted and the firing neurons of a share, ascending, whatever the share.
 // Method: the definitions, at sizes on both sides of what a warp and the thread block take at a time, with lists that are empty, full and in between.
 #include <cmath>
+#include <cstring>
 #include <string>
 
 #include "../../test/test.h"

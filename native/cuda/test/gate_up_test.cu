@@ -85,6 +85,9 @@ void check(const Case& c, Random& random) {
   op.x = {device_x.get(), x_stride, c.hidden_width};
   op.row_count = c.row_count;
   op.activation = device_activation.get(), op.activation_stride = stride;
+  Tally tally{1, 2, 3, 4};
+  const DeviceArray<Tally> device_tally(1, tally);
+  op.tally = device_tally.get();
   launch_gate_up(op, nullptr);
 
   op.up_bias = bias.data();
@@ -92,9 +95,11 @@ void check(const Case& c, Random& random) {
   if (has_list) op.neurons = {list.data(), &list_count, share_count};
   if (has_sets) op.active = active.data();
   if (c.has_gaps) op.members = members->data();
-  op.x.values = x.data(), op.activation = activation.data();
+  op.x.values = x.data(), op.activation = activation.data(), op.tally = &tally;
   gate_up_definition(op, c.gated ? gate.values().data() : nullptr, up.values().data());
 
+  const Tally counted = device_tally.read()[0];
+  if (c.row_count <= 8) CHECK_EQUAL(counted.confirmed, tally.confirmed);
   const std::vector<float> actual = device_activation.read();
   for (uint32_t row = 0; row < c.row_count; ++row)
     for (uint32_t n = 0; n < stride; ++n) {
@@ -140,4 +145,36 @@ TEST("gate_up equals its definition with and without gate, confirming, threshold
     const uint32_t row_count = 1 + random.below(9), f = activations[random.below(4)], g = activations[random.below(4)];
     check({F32, 24, 40, row_count, gated, confirm, false, 60, 90, f, g, has_thresholds, has_nan}, random);
   }
+}
+
+TEST("gate_up leaves a zero gate zero whatever up is, and does not read up where confirming leaves no gate") {
+  std::vector<float> gate(2 * 32), up(2 * 32), x(32);
+  gate[0] = -1, gate[32] = 2;  // of two neurons
+  up[0] = INFINITY, up[32] = 3;
+  x[0] = 1;
+  const DeviceArray<float> device_gate(gate), device_up(up), device_x(x), activation(32, kUnwritten);
+  const auto matrix = [](const float* weights, uint32_t rows) {
+    DeviceMatrix m;
+    m.codes = reinterpret_cast<const uint8_t*>(weights);
+    m.type = F32, m.width = 1, m.rows = rows;
+    return m;
+  };
+  GateUp op{};
+  op.gate = matrix(device_gate.get(), 2), op.up = matrix(device_up.get(), 2);
+  op.gate_activation = kRelu, op.up_activation = kIdentity;
+  op.neurons = {nullptr, nullptr, 2};
+  op.x = {device_x.get(), 32, 1}, op.row_count = 1;
+  op.activation = activation.get(), op.activation_stride = 32;
+  for (const bool confirm : {false, true}) {
+    op.confirm = confirm;
+    launch_gate_up(op, nullptr);
+    const std::vector<float> read = activation.read();
+    CHECK_EQUAL(read[0], 0.0f);
+    CHECK_EQUAL(read[1], 6.0f);
+  }
+  const float* const nowhere = nullptr;
+  op.up = matrix(nowhere + 64, 2);
+  op.neurons.count_max = 1;  // the neuron whose gate is zero
+  launch_gate_up(op, nullptr);
+  CHECK_EQUAL(cudaDeviceSynchronize(), cudaSuccess);
 }

@@ -88,8 +88,8 @@ __global__ void vote_by_halves(unsigned* out) {
     out[lane] = __ballot_sync(0xffff0000u, lane % 3 == 0);
   }
   __syncwarp();
-  out[32 + lane] = static_cast<unsigned>(__any_sync(0xffffffffu, lane == 9)) + 2 * static_cast<unsigned>(__all_sync(0xffffffffu, lane != 9)) +
-                   4 * static_cast<unsigned>(__all_sync(0xffffffffu, lane < 32));
+  const int any = __any_sync(0xffffffffu, lane == 9), most = __all_sync(0xffffffffu, lane != 9), all = __all_sync(0xffffffffu, lane < 32);
+  out[32 + lane] = static_cast<unsigned>(any + 2 * most + 4 * all);
   out[64 + lane] = __reduce_max_sync(0xffffffffu, lane * 7 % 32);
 }
 
@@ -172,7 +172,8 @@ __global__ void use_integer_intrinsics(int* out) {
 
 TEST("integer intrinsics are as CUDA defines them") {
   const std::vector<unsigned> expected = {
-      8, 31, 32, 0, 5, 0x80000001u, 0x60000000u, 0u - 29, 255 * 2 + 4, 0x66110033u, 0x000000ffu, 0x44441111u, 0x33444411u, 0x02008000u, 0xff00007fu, 0x80007fffu, 3,
+      8, 31, 32, 0, 5, 0x80000001u, 0x60000000u, 0u - 29, 255 * 2 + 4, 0x66110033u,
+      0x000000ffu, 0x44441111u, 0x33444411u, 0x02008000u, 0xff00007fu, 0x80007fffu, 3,
   };
   DeviceArray<int> out(std::vector<int>(expected.size()));
   CUDA_LAUNCH(use_integer_intrinsics, 1, 1, 0, nullptr, out.get());

@@ -1,0 +1,124 @@
+// Goal: a model on a GPU, or divided between a GPU and the CPU, computes what one device computes (cuda-sim: its kernels on the simulator).
+// Method: families against the reference backend; the default model's greedy tokens against the CPU's, for predictors that run on the device too.
+import { describe, expect, test } from "bun:test"
+import { cuda } from "@powerinfer/backend-cuda"
+import { Batch, evaluateTokens, openForward, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
+import { Effect } from "effect"
+import signBits from "@powerinfer/predictor-sign-bits"
+import { cpu, everyNeuron, exactGate, models, reference, withPlan } from "../../../support/plans.ts"
+import firstDeviceShare from "../../../support/plugins/first_device_share.ts"
+import halves from "../../../support/plugins/halves.ts"
+import largestShare from "../../../support/plugins/largest_share.ts"
+
+const gpu = cuda({ simulated: true })
+const inHalves = { placement: usePlugin(halves) }
+/** Shared cores and a simulator: seconds, but not always the same. */
+const timeoutMs = 120_000
+
+const tokens = [1, 3258, 1922, 706, 583, 160, 1638, 2493, 301, 3465]
+
+const logitsOf = async (plan: OpenPlan): Promise<Float32Array> => {
+  const { vocabularySize } = plan.model.shape
+  const logits = new Float32Array(tokens.length * vocabularySize)
+  const keep = (position: number, row: Float32Array) => logits.set(row, position * vocabularySize)
+  await Effect.runPromise(evaluateTokens(plan, tokens, { cacheType: "f32", rowCount: 4 }, keep))
+  return logits
+}
+
+const largestError = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((largest, value, index) => Math.max(largest, Math.abs(value - b[index]!)), 0)
+
+describe("forward() with a CUDA device", () => {
+  const plans = [
+    ["alone", { backends: [gpu] }],
+    ["as the home beside the CPU", { backends: [gpu, cpu()], ...inHalves }],
+    ["beside a CPU that is the home", { backends: [cpu(), gpu], ...inHalves }],
+    ["beside another one", { backends: [gpu, gpu], ...inHalves }]
+  ] as const
+  for (const family of ["llama-gqa-relu", "falcon40-relu", "opt", "qwen2"]) {
+    for (const predictor of [everyNeuron, exactGate, usePlugin(largestShare, { share: 0.2 })]) {
+      for (const [names, plan] of plans) {
+        // A device that holds a part of the neurons cannot say what all of them are.
+        if (predictor.name === "largest_share" && names !== "alone") continue
+        test(
+          `${names} equals the reference on ${family} with ${predictor.name}`,
+          async () => {
+            const path = `test/golden/families/${family}.gguf`
+            const expected = await withPlan(path, { backends: [reference], predictor }, logitsOf)
+            const actual = await withPlan(path, { ...plan, predictor }, logitsOf)
+            // As between any two devices: logits have a standard deviation of about 1.
+            expect(largestError(expected, actual)).toBeLessThan(1e-4)
+          },
+          timeoutMs
+        )
+      }
+    }
+  }
+})
+
+const prompt = [1, 450, 1749, 1497, 304, 963]
+const tokenCount = 8
+
+const greedyTokens = (plan: OpenPlan): Promise<ReadonlyArray<number>> =>
+  Effect.gen(function* () {
+    const cache = yield* plan.home.openCache(prompt.length + tokenCount, "f16")
+    const forward = openForward(plan)
+    const batch = new Batch(plan.rowCountMax)
+    const next = (given: ReadonlyArray<number>, start: number): number => {
+      batch.clear()
+      for (const [row, token] of given.entries()) batch.add(token, start + row, cache, row === given.length - 1)
+      const logits = forward(batch)!
+      return logits.indexOf(logits.reduce((best, logit) => Math.max(best, logit), -Infinity))
+    }
+    const written = [next(prompt, 0)]
+    while (written.length < tokenCount) written.push(next(written.slice(-1), prompt.length + written.length - 1))
+    return written
+  }).pipe(Effect.scoped, Effect.runPromise)
+
+describe("the default model's greedy tokens with a CUDA device", () => {
+  const share = (hot: number) => ({
+    backends: [gpu, cpu()],
+    placement: usePlugin(firstDeviceShare, { share: hot })
+  })
+  const signs = usePlugin(signBits, { margin: 1 })
+  const cases: ReadonlyArray<readonly [string, PluginUse<"predictor">, ReadonlyArray<readonly [string, object]>]> = [
+    [
+      models.f16,
+      exactGate,
+      [
+        ["all on it", { backends: [gpu] }],
+        ["10% of the neurons on it", share(0.1)],
+        ["50%", share(0.5)],
+        ["90%", share(0.9)]
+      ]
+    ],
+    [models.q8_0, exactGate, [["50% of the neurons on it", share(0.5)]]],
+    [models.q4_0, exactGate, [["50% of the neurons on it", share(0.5)]]],
+    [
+      models.f16,
+      signs,
+      [
+        ["all on it", { backends: [gpu] }],
+        ["50% of the neurons on it", share(0.5)]
+      ]
+    ]
+  ]
+  for (const [path, predictor, plans] of cases) {
+    const ofCpu = () => withPlan(path, { backends: [cpu()], predictor }, greedyTokens)
+    for (const [names, plan] of plans) {
+      test(
+        `are those of the CPU alone, ${names}, with ${predictor.name} (${path.slice(path.lastIndexOf("-") + 1)})`,
+        async () => expect(await withPlan(path, { ...plan, predictor }, greedyTokens)).toEqual(await ofCpu()),
+        timeoutMs
+      )
+    }
+  }
+  test(
+    "with sign_bits, the device selects for the CPU too",
+    () =>
+      withPlan(models.f16, { ...share(0.5), predictor: signs }, (plan) => {
+        expect(new Set(plan.selectedBy)).toEqual(new Set(["home"]))
+      }),
+    timeoutMs
+  )
+})
