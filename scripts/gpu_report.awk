@@ -50,7 +50,7 @@ function heading(title, columns, rule) {
   budget = field("budget_share") == 0 ? "" : percent(field("budget_share"))
   if (mode == "table" && field("refused") field("failed") != "") printf "| %s | %s | %s | %s%s | | | | | | | |\n", field("selection"), field("policy"), budget, field("refused") == "" ? "failed: " : "", field("refused") field("failed")
   else if (mode == "table") printf "| %s | %s | %s | %s | %.2f (%.2f–%.2f) | %s | %.1f, %.1f | %s | %s | %s | %s of %s%s |\n", field("selection"),
-      field("policy") (field("same_as") == "" ? "" : ", as " field("same_as")), budget, percent(field("neurons_on_device")), field("tokens_per_s"), field("tokens_per_s_least"),
+      field("policy") (field("same_as") == "" ? "" : ", as " field("same_as") (field("same_as_budget_share") == 0 ? "" : " at " percent(field("same_as_budget_share")))), budget, percent(field("neurons_on_device")), field("tokens_per_s"), field("tokens_per_s_least"),
       field("tokens_per_s_most"), figure(field("times_by_block"), "%.2f×"), field("device_bytes_per_token") / 1e6, field("cpu_bytes_per_token") / 1e6, percent(field("of_floor")),
       percent(field("of_serial_floor")), percent(field("overlap")), field("tokens_equal"), field("tokens_compared"), field("agrees") == "true" ? "" : ": NO"
   if (mode == "goals" && field("budget_share") == 0.5 && field("policy") != "by_block") {
@@ -66,4 +66,4 @@ function heading(title, columns, rule) {
   if (mode == "goals") goal("10000 tokens without a leak", "true", field("passes"), field("tokens") >= 10000 && field("passes") == "true")
 }
 /"goals": / { heading("Goals", "goal | wanted | measured | met", "---|---|---|---|") }
-/"wanted": / && mode == "table" { printf "| %s | %s | %s | %s |\n", field("goal"), field("wanted"), figure(field("measured"), "%.4g"), field("met") == "" ? "not on a simulator" : field("met") }
+/"wanted": / && mode == "table" { printf "| %s | %s | %s | %s |\n", field("goal"), field("wanted"), field("measured") == "true" || field("measured") == "false" ? field("measured") : figure(field("measured"), "%.4g"), field("met") == "" ? "not on a simulator" : field("met") }

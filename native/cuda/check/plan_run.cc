@@ -8,6 +8,9 @@
 namespace powerinfer_check {
 namespace {
 
+// Of a token: what is shorter than this is lost in the noise of measuring, and so is how much of it was hidden.
+constexpr double kShortestPart = 0.02;
+
 // The device may allocate more than its budget for weights: KV cache and workspace, packing, and what is rounded up for each tensor.
 double limit_of(const PlanRun& run, const CpuModel& cpu, uint32_t position_count) {
   const powerinfer_model_shape& s = cpu.planted.shape;
@@ -79,7 +82,8 @@ void run_plan(PlanRun& run, const CpuModel& cpu, const RunSettings& settings, co
   if (!first || !shares_blocks(run, shape)) return;
   const double device_s = seconds_of(Parts::kWithoutCpu, *decoder, cpu, settings, reference, &run.without_cpu);
   const double rest_s = seconds_of(Parts::kWithoutFfn, *decoder, cpu, settings, reference, nullptr);
-  run.overlaps.push_back((cpu_s + device_s - token_s) / std::min(cpu_s, device_s - rest_s));
+  const double shorter_s = std::min(cpu_s, device_s - rest_s);
+  if (shorter_s > kShortestPart * token_s) run.overlap = (cpu_s + device_s - token_s) / shorter_s;
 }
 
 Json row_of(const std::vector<PlanRun>& runs, size_t index, const CpuModel& cpu, const RunSettings& settings) {
@@ -90,7 +94,7 @@ Json row_of(const std::vector<PlanRun>& runs, size_t index, const CpuModel& cpu,
   row.text("selection", cpu.selection == Selection::kGate ? "exact_gate" : "low_rank").text("policy", asked.policy).number("budget_share", asked.budget_share);
   if (!asked.refused.empty()) return row.text("refused", asked.refused);
   if (!run.failed.empty()) return row.text("failed", run.failed);
-  if (asked.same_as >= 0) row.text("same_as", run.policy);
+  if (asked.same_as >= 0) row.text("same_as", run.policy).number("same_as_budget_share", run.budget_share);
   double on_device = 0;
   for (const uint32_t count : run.plan.counts) on_device += count;
   const double token_s = median(run.token_s);
@@ -111,7 +115,7 @@ Json row_of(const std::vector<PlanRun>& runs, size_t index, const CpuModel& cpu,
       .number("of_floor", floor_s / token_s)
       .number("of_serial_floor", serial_floor_s / token_s)
       .number("cpu_ffn_s_per_token", run.on_device ? run.cpu_ffn_s : NAN)
-      .number("overlap", median(run.overlaps))
+      .number("overlap", run.overlap)
       .number("device_memory_bytes", run.device_memory_bytes)
       .number("tokens_compared", run.agreement.token_count)
       .number("tokens_equal", run.agreement.equal_count)

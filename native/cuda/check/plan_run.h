@@ -20,11 +20,13 @@ struct PlanRun {
   std::string failed;   // what went wrong when it ran
   int same_as = -1;     // an earlier plan with the same neurons
 
-  std::vector<double> token_s, overlaps;
+  std::vector<double> token_s;
   BytesRead bytes;  // of a token
   Agreement agreement;
   Agreement without_cpu;  // a control: leaving out the CPU's share must show
   double cpu_ffn_s = NAN, device_memory_bytes = NAN;
+  // Of the shorter of the two shares of FFNs, the part that was hidden behind the other: (CPU's share + token without it - token) / shorter share.
+  double overlap = NAN;
 
   // More than rounding: by less than this, the comparison could not tell that the CPU's share were missing.
   bool control_shows() const { return without_cpu.logit_error > 1.2 * agreement.logit_error; }
