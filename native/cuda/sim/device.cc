@@ -11,7 +11,7 @@ namespace {
 
 thread_local int current = 0;
 
-constexpr int kVersion = 13000;           // CUDA 13.0, of driver and runtime
+constexpr int kRuntimeVersion = 13000;    // CUDA 13.0
 constexpr int kMultiprocessorCount = 4;  // few, so that kernels that divide work by it have several blocks each and a test is soon through
 
 }  // namespace
@@ -24,6 +24,8 @@ int current_device() { return current; }
 using namespace cuda_sim;
 
 cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 0;
+  if (options().driver_version < kRuntimeVersion) return returned(cudaErrorInsufficientDriver);
   *count = device_count();
   return *count == 0 ? returned(cudaErrorNoDevice) : cudaSuccess;
 }
@@ -85,11 +87,11 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = kVersion;
+  *version = options().driver_version;
   return cudaSuccess;
 }
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
-  *version = kVersion;
+  *version = kRuntimeVersion;
   return cudaSuccess;
 }
