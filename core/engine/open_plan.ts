@@ -108,10 +108,8 @@ export const openPlan = Effect.fnUntraced(function* (
     observed(
       options.backends[index]!,
       "facts",
-      awaitAnswer(
-        { kind: "backend", name: backend.plugin.name, call: "facts" },
-        timeoutOf("backend"),
-        () => backend.facts
+      awaitAnswer({ kind: "backend", name: backend.plugin.name, call: "facts" }, timeoutOf("backend"), () =>
+        backend.backend.facts()
       )
     )
   )

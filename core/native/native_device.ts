@@ -9,7 +9,6 @@ import {
   NotEnoughMemory
 } from "../backend.ts"
 import { estimateMemory } from "../model/memory.ts"
-import type { DeviceFacts } from "../placement.ts"
 import type { PluginKernels } from "../plugin.ts"
 import { bindModel } from "./bind_model.ts"
 import { type BatchCalls, openDataPlane } from "./data_plane.ts"
@@ -25,7 +24,6 @@ import { type NativeCallFailed, Status } from "./status.ts"
 
 const symbols = {
   ...mapFileSymbols,
-  powerinfer_device_facts: { args: ["u32", "u32", "buf"], ret: "i32" },
   powerinfer_device_new: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_device_option: settingSymbols.option,
   powerinfer_device_array: settingSymbols.array,
@@ -52,46 +50,6 @@ const symbols = {
 
 /** Of the native library: no memory holds more. */
 const positionCountMax = 2 ** 24
-
-/** sizeof(powerinfer_backend_facts), where its numbers and its name lie. */
-const facts = { bytes: 88, memoryAt: 8, availableAt: 16, nameAt: 24, nameBytes: 64 }
-
-/** What a native library says about one of its devices. */
-export interface NativeDeviceFacts extends DeviceFacts {
-  /** Free now. */
-  readonly memoryAvailableBytes: number
-}
-
-/**
- * What a plugin's native library says its device would be.
- *
- * - `index`  of a library that has several, from 0
- * - fails  with `NativeLibraryError` if the library cannot be had; with `BackendFailure` if it has no device or refuses, in its own words
- */
-export const nativeDeviceFacts = (
-  kernels: PluginKernels,
-  index = 0
-): Effect.Effect<NativeDeviceFacts, BackendFailure | NativeLibraryError> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const library = yield* loadPluginLibrary(kernels)
-      const { symbols: calls, failed } = yield* loadPowerinfer(symbols)
-      const read = new DataView(new ArrayBuffer(facts.bytes))
-      read.setUint32(0, facts.bytes, true)
-      const status = calls.powerinfer_device_facts(library.handle, index, read)
-      if (status < 0) {
-        const { reason } = failed("powerinfer_device_facts", status)
-        return yield* new BackendFailure({ backend: library.facts.name, reason })
-      }
-      const name = new Uint8Array(read.buffer, facts.nameAt, facts.nameBytes)
-      const end = name.indexOf(0)
-      return {
-        name: new TextDecoder().decode(name.subarray(0, end < 0 ? facts.nameBytes : end)) || library.facts.name,
-        memoryBytes: read.getFloat64(facts.memoryAt, true),
-        memoryAvailableBytes: read.getFloat64(facts.availableAt, true)
-      }
-    })
-  )
 
 /**
  * Opens the device of a plugin's native library until the scope closes: the model's files are mapped, and every tensor is handed over where it
