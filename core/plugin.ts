@@ -14,7 +14,7 @@ import type {
 } from "./placement.ts"
 import type { NeuronSelector, PredictorContext, PredictorRefusal, TrainingContext } from "./predictor.ts"
 
-/** In the order in which an engine opens them. */
+/** In the order in which they are listed. */
 export const pluginKinds = ["placement", "predictor", "backend"] as const
 
 export type PluginKind = (typeof pluginKinds)[number]

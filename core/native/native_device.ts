@@ -8,7 +8,6 @@ import {
   type DeviceContext,
   NotEnoughMemory
 } from "../backend.ts"
-import { estimateMemory } from "../model/memory.ts"
 import type { PluginKernels } from "../plugin.ts"
 import { bindModel } from "./bind_model.ts"
 import { type BatchCalls, openDataPlane } from "./data_plane.ts"
@@ -94,9 +93,7 @@ export const openNativeDevice = Effect.fnUntraced(function* (
   }).pipe(Effect.mapError((reason) => new BackendFailure({ backend: name, reason })))
   const status = calls.powerinfer_device_ready(device)
   if (status < 0) {
-    const { totalBytes } = estimateMemory(model, { contextLength: 0, cacheType: "f16", rowCountMax, sparse: false })
-    const wanted = { purpose: "weights and workspace", neededBytes: totalBytes }
-    return yield* failure(name, failed("powerinfer_device_ready", status), wanted)
+    return yield* failure(name, failed("powerinfer_device_ready", status), "weights and workspace")
   }
 
   const dataPlane = openDataPlane({
@@ -109,36 +106,36 @@ export const openNativeDevice = Effect.fnUntraced(function* (
     selectsInPlace: library.facts.selectsInPlace
   })
   const openCache = (positionCount: number, type: CacheType) => {
-    const options = { contextLength: positionCount, cacheType: type, rowCountMax: 0, sparse: false }
-    const neededBytes = estimateMemory(model, options).cacheBytes
-    const wanted = { purpose: `a KV cache of ${positionCount} positions`, neededBytes }
-    if (positionCount > positionCountMax) return Effect.fail(new NotEnoughMemory({ ...wanted, availableBytes: 0 }))
+    const purpose = `a KV cache of ${positionCount} positions`
+    if (positionCount > positionCountMax) {
+      const reason = `no device holds more than ${positionCountMax}; lower --ctx`
+      return Effect.fail(new NotEnoughMemory({ purpose, reason }))
+    }
     return openHandle(
       native,
       "powerinfer_device_cache_open",
       (out) => calls.powerinfer_device_cache_open(device, positionCount, cacheTypes.indexOf(type), out),
       (cache) => calls.powerinfer_device_cache_close(device, cache)
-    ).pipe(Effect.mapError((refused) => failure(name, refused, wanted)))
+    ).pipe(Effect.mapError((refused) => failure(name, refused, purpose)))
   }
   const prepareSelector = ({ predictor }: NativeSelector) =>
     Effect.suspend(() => {
       const status = calls.powerinfer_device_prepare(device, predictor)
       if (status >= 0) return Effect.succeed(true)
       if (status === Status.unsupported) return Effect.succeed(false)
-      const refused = failed("powerinfer_device_prepare", status)
-      return Effect.fail(failure(name, refused, { purpose: "the predictor", neededBytes: 0 }))
+      return Effect.fail(failure(name, failed("powerinfer_device_prepare", status), "the predictor"))
     })
   return { ...dataPlane, openCache, prepareSelector, keepsToShare: true }
 })
 
-/** Memory that the device has not got, or whatever else went wrong, in the library's words. */
+/** Memory that the device has not got, or whatever else went wrong, in the library's words: "Cannot <action>: <state>". */
 const failure = (
   backend: string,
   { status, reason }: NativeCallFailed,
-  wanted: { readonly purpose: string; readonly neededBytes: number }
+  purpose: string
 ): BackendFailure | NotEnoughMemory =>
   status === Status.outOfMemory
-    ? new NotEnoughMemory({ ...wanted, availableBytes: 0 })
+    ? new NotEnoughMemory({ purpose, reason: reason.replace(/^Cannot [^:]*: /, "") })
     : new BackendFailure({ backend, reason })
 
 const batchCalls = (calls: Symbols<typeof symbols>, device: number, { handsOver }: PluginLibraryFacts): BatchCalls => ({

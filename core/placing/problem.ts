@@ -53,8 +53,7 @@ export const openProblem = Effect.fnUntraced(function* ({ policy, context, profi
       `${unmeasured.name} has no bandwidth and ${measured[0]!.name} has one; give all of them one`
     )
   }
-  const speedOf = (device: number) => devices[device]!.bandwidthBytesPerSecond ?? 0
-  const fastestFirst = [...devices.keys()].toSorted((a, b) => speedOf(b) - speedOf(a) || a - b)
+  const fastestFirst = fastestDevices(devices)
   const homeBytes = (device: number) => homeMemoryBytes(model, reservedBytes, devices[device])
   const fitsHome = (device: number) => devices[device]!.memoryBytes >= homeBytes(device)
   const chosen = home ?? fastestFirst.find(fitsHome)
@@ -107,6 +106,17 @@ const neuronsTake = ({ heldBytes, ffnWidth }: PlacementProblem): number =>
   heldBytes.reduce((sum, bytes) => sum + bytes * ffnWidth, 0)
 
 const roomOf = (problem: PlacementProblem): number => problem.roomBytes.reduce((sum, bytes) => sum + bytes, 0)
+
+/** Their indices, the fastest first; of equals, and where nobody has measured, as they were given. */
+export const fastestDevices = (devices: ReadonlyArray<DeviceFacts>): ReadonlyArray<number> => {
+  const speedOf = (device: number) => devices[device]!.bandwidthBytesPerSecond ?? 0
+  return [...devices.keys()].toSorted((a, b) => speedOf(b) - speedOf(a) || a - b)
+}
+
+/** Bytes of all neurons, on a device that holds them. */
+export const neuronMemoryBytes = (model: Model, device?: Pick<DeviceFacts, "modelMemory">): number =>
+  neuronBytes(model).reduce((sum, { held }) => sum + held * model.shape.ffnWidth, 0) *
+  (device?.modelMemory?.neuronScale ?? 1)
 
 /** Bytes that are no neurons, on a device that is the home. */
 export const homeMemoryBytes = (
