@@ -106,13 +106,13 @@ void close_cache(Device& device, uint32_t number) {
   device.caches.erase(std::remove_if(device.caches.begin(), device.caches.end(), [&](const CudaCache& cache) { return cache.number == number; }), device.caches.end());
 }
 
-void wait_for(Device& device, const uint32_t* word, uint32_t expected) {
+void wait_for(cudaStream_t stream, const uint32_t* word, uint32_t expected) {
   constexpr uint32_t kSpins = 64;  // between questions to the driver, which answer what a word in memory cannot: that the device has failed
   for (;;) {
     for (uint32_t spin = 0; spin < kSpins; ++spin) {
       if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == expected) return;
     }
-    const cudaError_t state = cudaStreamQuery(device.queue());
+    const cudaError_t state = cudaStreamQuery(stream);
     if (state == cudaErrorNotReady) {
       cudaGetLastError();  // CUDA remembers it as an error, which the next launch would be blamed for
       continue;
