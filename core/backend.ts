@@ -19,14 +19,18 @@ export class BackendFailure extends Schema.TaggedError<BackendFailure>()("Backen
 /** Weights, KV cache or workspace do not fit. */
 export class NotEnoughMemory extends Schema.TaggedError<NotEnoughMemory>()("NotEnoughMemory", {
   purpose: Schema.String,
-  neededBytes: Schema.Number,
-  availableBytes: Schema.Number,
+  /** As far as they are known. */
+  neededBytes: Schema.optionalKey(Schema.Number),
+  availableBytes: Schema.optionalKey(Schema.Number),
   /** What the caller can do, where it is not what helps everywhere. */
-  remedy: Schema.optionalKey(Schema.String)
+  remedy: Schema.optionalKey(Schema.String),
+  /** Instead of numbers and remedy: the words of a device that counts for itself. */
+  reason: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
-    const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`
-    return `Cannot allocate ${this.purpose}: it needs ${gib(this.neededBytes)}, ${gib(this.availableBytes)} are available; ${this.remedy ?? "lower --ctx or choose a smaller model"}`
+    const gib = (bytes = 0) => `${(bytes / 2 ** 30).toFixed(2)} GiB`
+    const counted = `it needs ${gib(this.neededBytes)}, ${gib(this.availableBytes)} are available; ${this.remedy ?? "lower --ctx or choose a smaller model"}`
+    return `Cannot allocate ${this.purpose}: ${this.reason ?? counted}`
   }
 }
 

@@ -27,6 +27,35 @@ export interface DeviceFacts {
   readonly handOffSeconds?: number
   /** What a token takes beyond reading where this device is the home: norms, small kernels, the engine. Absent: nothing. */
   readonly tokenOverheadSeconds?: number
+  /** Where it was asked about a workload. Absent: as the file's sizes and the engine's estimate of a workspace say. */
+  readonly modelMemory?: ModelMemory
+}
+
+/** Of devices that say so. */
+export interface MemoryAvailable {
+  /** Free now. */
+  readonly memoryAvailableBytes: number
+}
+
+/** What a device is to do, as far as it decides how much of its memory that takes. */
+export interface Workload {
+  readonly model: Model
+  /** Most rows of one batch. */
+  readonly rowCountMax: number
+  /** Positions of the longest session; 0: there are none. */
+  readonly contextLength: number
+  /** A predictor names neurons, which takes scores of all of them. */
+  readonly selects: boolean
+}
+
+/** What a model takes of a device's memory beside KV caches and a predictor's weights, where the device knows better than the file's sizes tell. */
+export interface ModelMemory {
+  /** Of a home: whatever belongs to no single neuron, and its workspace. */
+  readonly homeBytes: number
+  /** Of another device that holds neurons: what holding any takes, and its workspace. */
+  readonly shareBytes: number
+  /** Bytes of neurons here for each byte in the file. */
+  readonly neuronScale: number
 }
 
 /**

@@ -4,10 +4,17 @@ import type { ArtifactUnreadable, StaleArtifact } from "./artifacts/artifact.ts"
 import type { BackendFailure, Device, DeviceContext, NotEnoughMemory } from "./backend.ts"
 import type { GgufError } from "./gguf/gguf_error.ts"
 import type { NativeLibraryError } from "./native/library.ts"
-import type { DeviceFacts, PlacementContext, PlacementImpossible, PlacementPlan } from "./placement.ts"
+import type {
+  DeviceFacts,
+  MemoryAvailable,
+  PlacementContext,
+  PlacementImpossible,
+  PlacementPlan,
+  Workload
+} from "./placement.ts"
 import type { NeuronSelector, PredictorContext, PredictorRefusal, TrainingContext } from "./predictor.ts"
 
-/** In the order in which an engine opens them. */
+/** In the order in which they are listed. */
 export const pluginKinds = ["placement", "predictor", "backend"] as const
 
 export type PluginKind = (typeof pluginKinds)[number]
@@ -57,8 +64,20 @@ interface PluginCommon<Kind extends PluginKind = PluginKind, Options = unknown, 
 
 /** Opens to a `Device`. */
 export interface BackendPlugin<Options = unknown, Encoded = unknown> extends PluginCommon<"backend", Options, Encoded> {
-  /** What a placement policy may know before anything is opened. */
-  facts(options: Options): Effect.Effect<DeviceFacts, BackendFailure | NativeLibraryError>
+  /** What a placement policy may know before anything is opened. Speeds only as far as they are known: nothing is measured here. */
+  facts(options: Options, workload?: Workload): Effect.Effect<DeviceFacts, BackendFailure | NativeLibraryError>
+  /** The same with speeds, which are measured where that has not been done, or `again`, and kept. Absent: the backend measures none. */
+  measure?(
+    options: Options,
+    measuring: "once" | "again"
+  ): Effect.Effect<DeviceFacts & Partial<MemoryAvailable>, BackendFailure | NativeLibraryError>
+  /**
+   * Of a backend whose devices a machine may have or not: what opens each that is here and answers, looked for without building anything; of `options` it
+   * keeps what says where to look. Empty: what it needs is not installed. Absent: its options say what it is, and nobody looks for it.
+   *
+   * - fails  in the words of what is installed and does not work
+   */
+  devices?(options: Options): Effect.Effect<ReadonlyArray<Encoded>, BackendFailure | NativeLibraryError>
 }
 
 /** Opens to a `NeuronSelector`. */

@@ -117,9 +117,24 @@ const inspect = Command.make(
 
 const devices = Command.make(
   "devices",
-  { json: jsonFlag },
+  {
+    backend: Flag.String("backend").pipe(
+      Flag.withMetavar("NAME[:OPTIONS]"),
+      Flag.between(0, 64),
+      Flag.withDescription(
+        "Look for devices of this backend (cuda:simulated=true); may be repeated; absent: all that look for devices"
+      )
+    ),
+    measureAgain: Flag.Boolean("measure-again").pipe(
+      Flag.withDescription("Measure speeds anew; absent: they are measured once, and kept"),
+      Flag.withDefault(false)
+    ),
+    json: jsonFlag
+  },
   lazily(async () => (await import("./commands/devices.ts")).devices)
-).pipe(Command.withDescription("Show what this machine can run models on, and how fast it reads memory"))
+).pipe(
+  Command.withDescription("Show what this machine can run models on, how fast it reads memory and hands blocks over")
+)
 
 /** How long a session is follows from what is run, and several predictors can be measured. */
 const bench = ({ ctx: _ctx, predictor: _predictor, ...engine }: EngineFlagConfig) =>

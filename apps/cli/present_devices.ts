@@ -11,7 +11,8 @@ import {
   openPlan,
   type PluginUse,
   sparsityFacts,
-  withDefaults
+  withDefaults,
+  type Workload
 } from "powerinfer"
 import { findPlugin } from "./find_plugin.ts"
 
@@ -35,7 +36,12 @@ export interface PresentDevices {
  */
 export const presentDevices = Effect.fnUntraced(function* (
   model: Model,
-  options: { readonly backends: ReadonlyArray<string>; readonly calibrate: boolean; readonly cacheType: CacheType },
+  options: {
+    readonly backends: ReadonlyArray<string>
+    readonly calibrate: boolean
+    readonly cacheType: CacheType
+    readonly workload: Workload
+  },
   announce: (line: string) => void
 ) {
   const path = model.gguf.files[0]!.path
@@ -44,7 +50,9 @@ export const presentDevices = Effect.fnUntraced(function* (
   const found = yield* Effect.forEach(
     backends,
     Effect.fnUntraced(function* (backend) {
-      const facts = yield* (yield* loadPlugin(backend)).facts
+      const { backend: asked } = yield* loadPlugin(backend)
+      const said = yield* asked.facts(options.workload)
+      const facts = { ...said, ...(asked.measure && speedOf(yield* asked.measure("once"))) }
       const threads = typeof backend.options["threads"] === "number" ? backend.options["threads"] : 0
       if (!options.calibrate) {
         const bandwidth = facts.bandwidthBytesPerSecond ?? (yield* measureBandwidth({ threads }))
@@ -63,6 +71,11 @@ export const presentDevices = Effect.fnUntraced(function* (
     activeShare: found.map(({ activeShare }) => activeShare).find((share) => share !== undefined)
   }
   return present
+})
+
+const speedOf = ({ bandwidthBytesPerSecond, handOffSeconds }: DeviceFacts): Partial<DeviceFacts> => ({
+  ...(bandwidthBytesPerSecond !== undefined && { bandwidthBytesPerSecond }),
+  ...(handOffSeconds !== undefined && { handOffSeconds })
 })
 
 /** The whole model on this backend: dense, and with the default predictor where neurons may not fire. */

@@ -35,10 +35,17 @@ const Entry = Schema.Struct({
   processor: Schema.optionalKey(Schema.String),
   isas: Schema.optionalKey(Schema.Array(Schema.String)),
   core_count: Schema.optionalKey(Schema.Int),
-  memory_available_bytes: Schema.optionalKey(NotNegative)
+  memory_available_bytes: Schema.optionalKey(NotNegative),
+  runs_with: Schema.optionalKey(Schema.String)
 })
 
-const DeviceFile = Schema.Struct({ devices: Schema.NonEmptyArray(Entry) })
+/** Backends that have no device, and why: for people. */
+const Absent = Schema.Struct({ backend: Schema.String, reason: Schema.String })
+
+const DeviceFile = Schema.Struct({
+  devices: Schema.NonEmptyArray(Entry),
+  absent: Schema.optionalKey(Schema.Array(Absent))
+})
 
 /** "24 GiB" → 25769803776; undefined of what is no size. */
 export const parseBytes = (text: string): number | undefined => {

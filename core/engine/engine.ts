@@ -43,8 +43,9 @@ export class Engine extends Context.Service<Engine, EngineService>()("@powerinfe
 export const openEngine = Effect.fnUntraced(function* (
   options: EngineOptions
 ): Effect.fn.Return<EngineService, EngineError, Scope.Scope> {
-  const { announce, ...runner } = options
-  const sessionDefaults = options.session
+  const { announce, ...rest } = options
+  const sessionDefaults = options.session ?? {}
+  const runner = { ...rest, session: sessionDefaults }
   const client = yield* openWorkerClient(runner, announce ?? (() => {}))
   let lastSession = 0
 

@@ -2,9 +2,6 @@
 import { Effect } from "effect"
 import { BackendFailure, type Device } from "../backend.ts"
 import type { Model } from "../model/model.ts"
-import { estimateMemory } from "../model/memory.ts"
-import { checkPlan } from "../plan.ts"
-import type { ReservedBytes } from "../placement.ts"
 import type { PluginKind, PluginUse } from "../plugin.ts"
 import { checkDeviceCalls, checkSelectorCalls } from "../plugin_host/check_calls.ts"
 import {
@@ -29,6 +26,7 @@ import {
   selectorOfBlock
 } from "../predictor.ts"
 import { type DivideNeurons, dividesBlocks, openDivision } from "./divide.ts"
+import { placeOnDevices } from "./place_on_devices.ts"
 import { openProfiler, type Profiler } from "./profiler.ts"
 import type { SessionOptions } from "./session.ts"
 
@@ -71,6 +69,8 @@ export interface OpenPlan {
   readonly confirms: boolean
   readonly sparseRowCountMax: number
   readonly rowCountMax: number
+  /** Of sessions that ask for no length: what the model was made for, or less where that does not fit. */
+  readonly contextLength: number
   readonly divide: DivideNeurons
   /** Of a plan that was opened to be profiled. */
   readonly profiler: Profiler | undefined
@@ -104,28 +104,7 @@ export const openPlan = Effect.fnUntraced(function* (
   const backends = yield* Effect.forEach(options.backends, load)
   const placement = yield* load(options.placement)
   const predictor = yield* load(options.predictor)
-  const facts = yield* Effect.forEach(backends, (backend, index) =>
-    observed(
-      options.backends[index]!,
-      "facts",
-      awaitAnswer(
-        { kind: "backend", name: backend.plugin.name, call: "facts" },
-        timeoutOf("backend"),
-        () => backend.facts
-      )
-    )
-  )
-  const reservedBytes = reservedFor(model, options)
-  const placed = yield* open(options.placement, placement, { model, devices: facts, reservedBytes })
-  yield* attemptCall({ kind: "placement", name: placement.plugin.name, call: "open" }, () =>
-    checkPlan(placed, model.shape, backends.length, placement.plugin.name).pipe(
-      // It said that this is a plan: that is another thing than to say that there is none.
-      Effect.catch(({ reason }) => Effect.die(reason))
-    )
-  )
-  for (const line of placed.notes ?? []) announce(line)
-
-  // The predictor opens first, because devices prepare for the kind of batches it causes; its probe speaks to a home that opens after it.
+  // The predictor opens first, because it takes memory and devices prepare for the kind of batches it causes; its probe speaks to a home that opens after it.
   let home: Device | undefined
   const probe: ActivationProbe = {
     activations: (block, hidden, into) => home!.activations(block, hidden, into)
@@ -139,22 +118,40 @@ export const openPlan = Effect.fnUntraced(function* (
       guardSelector(selectorName, options.checkPlugins ? checkSelectorCalls(selectorName, model.shape, opened) : opened)
     )
   )
+  const factsFor = (contextLength: number) =>
+    Effect.forEach(backends, ({ plugin, backend }, index) => {
+      const workload = { model, rowCountMax, contextLength, selects: guarded.proposes === "some" }
+      const call = { kind: "backend", name: plugin.name, call: "facts" } as const
+      const answer = awaitAnswer(call, timeoutOf("backend"), () => backend.facts(workload))
+      return observed(options.backends[index]!, "facts", answer)
+    })
+  const placed = yield* attemptCall({ kind: "placement", name: placement.plugin.name, call: "open" }, () =>
+    placeOnDevices(
+      { model, selector: guarded, rowCountMax, session: options.session },
+      placement.plugin.name,
+      factsFor,
+      (context) => open(options.placement, placement, context),
+      announce
+    )
+  )
   // Where zeros do not occur there is nothing to confirm, unless small magnitudes count as such.
   const confirms = guarded.confirms && (model.sparse || guarded.thresholds !== undefined)
-  const candidates = dividesBlocks(placed) ? "some" : guarded.proposes
+  const candidates = dividesBlocks(placed.plan) ? "some" : guarded.proposes
   const sparse = candidates === "some" || confirms
-  const devices = yield* Effect.forEach(backends, (backend, index) => {
+  const { home: homeIndex, shares } = placed.plan
+  const devices = yield* Effect.forEach(placed.devices, (chosen, index) => {
+    const backend = backends[chosen]!
     const { name } = backend.plugin
     const context = {
       model,
-      shares: placed.shares.map((block) => block[index]!),
-      home: index === placed.home,
+      shares: shares.map((block) => block[index]!),
+      home: index === homeIndex,
       rowCountMax,
       sparse,
       candidates,
       announce
     } as const
-    return Effect.flatMap(open(options.backends[index]!, backend, context), (device) =>
+    return Effect.flatMap(open(options.backends[chosen]!, backend, context), (device) =>
       attemptCall({ kind: "backend", name, call: "open" }, () =>
         Effect.succeed(
           guardDevice(name, selectorName, options.checkPlugins ? checkDeviceCalls(name, model.shape, device) : device)
@@ -163,45 +160,36 @@ export const openPlan = Effect.fnUntraced(function* (
     )
   })
   if (confirms && guarded.thresholds) yield* setThresholds(devices, selectorName, guarded.thresholds, model)
-  home = devices[placed.home]!
+  home = devices[homeIndex]!
   const keepsToShare = devices.map((device) => device.keepsToShare === true)
-  const divide = openDivision(placed, model.shape.ffnWidth, rowCountMax, keepsToShare)
+  const divide = openDivision(placed.plan, model.shape.ffnWidth, rowCountMax, keepsToShare)
   const prepared = yield* prepareSelectors(devices, guarded, model.shape.blockCount)
   const profiler = options.profile === true ? openProfiler(devices) : undefined
   const plan: OpenPlan = {
     model,
     devices,
     home,
-    homeIndex: placed.home,
+    homeIndex,
     selector: profiler?.selector(guarded) ?? guarded,
     selections: { bytes: 0 },
-    selectedBy: placed.shares.map((shares, block) => {
+    selectedBy: shares.map((ofBlock, block) => {
       const { native } = selectorOfBlock(guarded, block)
       const selects = (device: number) => native !== undefined && prepared[device]!.has(native)
-      const holder = shares.indexOf("all")
+      const holder = ofBlock.indexOf("all")
       if (holder >= 0) return selects(holder) ? "holder" : "engine"
-      const atHome = selects(placed.home) && devices[placed.home]!.readSelected !== undefined
+      const atHome = selects(homeIndex) && devices[homeIndex]!.readSelected !== undefined
       return atHome ? "home" : "engine"
     }),
     startOrder: devices.map((_, index) => index).sort((a, b) => startsAt(devices[a]!) - startsAt(devices[b]!)),
     confirms,
     sparseRowCountMax: options.sparseRowCountMax,
     rowCountMax,
+    contextLength: placed.contextLength,
     divide: profiler?.division(divide) ?? divide,
     profiler
   }
   return plan
 })
-
-/** The predictor is not open yet: its weights are not counted. */
-const reservedFor = (model: Model, { rowCountMax, session }: PlanOptions): ReservedBytes => {
-  const { cacheBytes, workspaceBytes } = estimateMemory(model, {
-    contextLength: session === undefined ? 0 : (session.contextLength ?? model.shape.contextLength),
-    cacheType: session?.cacheType ?? "f16",
-    rowCountMax
-  })
-  return { cacheBytes, predictorBytes: 0, workspaceBytes }
-}
 
 /** Hands a predictor's thresholds to every device. */
 const setThresholds = Effect.fnUntraced(function* (
@@ -233,7 +221,7 @@ const setThresholds = Effect.fnUntraced(function* (
 type OpeningContext<Kind extends PluginKind> = Parameters<LoadedPlugin<Kind>["open"]>[0]
 
 /** What a plugin opened to is looked at for the first time: anything may be wrong with it. */
-const attemptCall = <A, E>(call: PluginCall, look: () => Effect.Effect<A, E>) =>
+const attemptCall = <A, E, R>(call: PluginCall, look: () => Effect.Effect<A, E, R>) =>
   Effect.suspend(look).pipe(Effect.catchDefect((cause) => Effect.fail(pluginFault(call, cause))))
 
 const startsAt = ({ asynchronous }: Device): number => (asynchronous ? 0 : 1)

@@ -6,7 +6,7 @@ import type { Model } from "../model/model.ts"
 import type { OpenPlan } from "./open_plan.ts"
 
 export interface SessionOptions {
-  /** Positions the session holds, prompt and answer together; default: what the model was made for. */
+  /** Positions the session holds, prompt and answer together; default: what the model was made for, or less where that does not fit. */
   readonly contextLength?: number
   readonly cacheType?: CacheType
 }
@@ -59,7 +59,7 @@ export const openCache = Effect.fnUntraced(function* (plan: OpenPlan, positionCo
 
 /** Allocates the session's KV cache, freed with the scope. */
 export const openSession = Effect.fnUntraced(function* (plan: OpenPlan, options: SessionOptions) {
-  const contextLength = options.contextLength ?? plan.model.shape.contextLength
+  const contextLength = options.contextLength ?? plan.contextLength
   const cache = yield* openCache(plan, contextLength, options.cacheType ?? "f16")
   const session: SessionState = { cache, contextLength, tokens: [], busy: false }
   return session

@@ -74,7 +74,7 @@ const open = async (message: ToWorker & { readonly type: "open" }): Promise<Engi
     model: model.name,
     family: model.shape.family,
     vocabularySize: model.shape.vocabularySize,
-    contextLength: model.shape.contextLength,
+    contextLength: runner.plan.contextLength,
     devices: devices.map((device) => device.name),
     hasChatTemplate: runner.chatTemplate !== undefined,
     fidelity: selector.exact ? "exact" : "measured"

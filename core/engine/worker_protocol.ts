@@ -10,6 +10,7 @@ export interface EngineInfo {
   readonly model: string
   readonly family: string
   readonly vocabularySize: number
+  /** Of sessions that ask for no length. */
   readonly contextLength: number
   readonly devices: ReadonlyArray<string>
   readonly hasChatTemplate: boolean

@@ -9,18 +9,18 @@ import type { CacheType } from "../backend.ts"
 import { estimateMemory } from "../model/memory.ts"
 import type { Model } from "../model/model.ts"
 import { checkPlan } from "../plan.ts"
-import type { PlacementPlan } from "../placement.ts"
+import type { DeviceFacts, PlacementPlan } from "../placement.ts"
 import { openGuarded, openTimeoutsMs } from "../plugin_host/guard.ts"
 import { decodeOptions, loadPlugin } from "../plugin_host/load_plugin.ts"
 import type { PluginUse } from "../plugin.ts"
 import { neuronBytes } from "../placing/block_costs.ts"
 import { countOwned, ownedBy, type Owners, ownersOf, sharesOf } from "../placing/owners.ts"
-import { heldByDevice, homeMemoryBytes, readFrequencies } from "../placing/problem.ts"
+import { heldByDevice, homeMemoryBytes, readFrequencies, shareMemoryBytes } from "../placing/problem.ts"
 import { predictSpeed, type Selection, type SpeedPrediction } from "../placing/speed_model.ts"
 
 export interface PlaceOptions {
   readonly model: Model
-  readonly devices: ReadonlyArray<PlannedDevice>
+  readonly devices: ReadonlyArray<PlannedDevice & DeviceFacts>
   readonly devicesPresent: boolean
   readonly policy: PluginUse<"placement">
   /** Path of an activation profile. */
@@ -100,12 +100,12 @@ export const placeModel = Effect.fnUntraced(function* (options: PlaceOptions) {
   const prediction = predict(plan)
   const heldBytes = neuronBytes(model).map(({ held }) => held)
   const held = heldByDevice(devices.length, heldBytes, owners)
-  const homeBytes = homeMemoryBytes(model, reservedBytes)
+  const homeBytes = (device: number) => homeMemoryBytes(model, reservedBytes, devices[device])
   const otherBytes = (device: number) => {
-    if (device === plan.home) return homeBytes
-    return held[device] === 0 ? 0 : reservedBytes.workspaceBytes
+    if (device === plan.home) return homeBytes(device)
+    return held[device] === 0 ? 0 : shareMemoryBytes(reservedBytes, devices[device])
   }
-  const everything = homeBytes + heldBytes.reduce((sum, bytes) => sum + bytes * ffnWidth, 0)
+  const neurons = heldBytes.reduce((sum, bytes) => sum + bytes * ffnWidth, 0)
   const counts = owners.map((block) => countOwned(block, devices.length))
   const firing = firingByDevice(frequencies, owners, devices.length)
   const profile = yield* profileFacts(options.profile)
@@ -146,12 +146,12 @@ export const placeModel = Effect.fnUntraced(function* (options: PlaceOptions) {
       shares: counts.map((count) => count[device]! / ffnWidth),
       neuronShare: counts.reduce((sum, count) => sum + count[device]!, 0) / (ffnWidth * blockCount),
       firingShare: firing[device]!,
-      neuronBytes: held[device]!,
+      neuronBytes: held[device]! * (devices[device]!.modelMemory?.neuronScale ?? 1),
       otherBytes: otherBytes(device)
     })),
-    alone: devices.map(({ memoryBytes }, device) => ({
+    alone: devices.map(({ memoryBytes, modelMemory }, device) => ({
       device,
-      fits: everything <= memoryBytes,
+      fits: homeBytes(device) + neurons * (modelMemory?.neuronScale ?? 1) <= memoryBytes,
       prediction: predict({ home: device, shares: sharesOf(ownedBy(device, blockCount, ffnWidth), devices.length) })
     }))
   }

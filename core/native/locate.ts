@@ -36,21 +36,19 @@ const platformPackage = ({ name }: NativeTarget): string =>
   `@powerinfer/native${name.slice("powerinfer".length).replaceAll("_", "-")}-${process.platform}-${process.arch}`
 
 /**
- * Finds the library, or builds it.
+ * Finds the library where it is, and builds nothing.
  *
- * In this order: the file that the target's variable (POWERINFER_LIBRARY) names; the platform's package; the cached build of exactly these sources, in `build/native` of
- * the checkout or in `$XDG_CACHE_HOME/powerinfer/native`; a build made now, into the first of the two that can be written. Of several
- * processes or threads that need one at the same time, one builds and the others wait for it.
+ * In this order: the file that the target's variable (POWERINFER_LIBRARY) names; the platform's package; the cached build of exactly these sources, in
+ * `build/native` of the checkout or in `$XDG_CACHE_HOME/powerinfer/native`.
  *
- * - cost   warm about 5 ms: reads the sources for their hash and starts no process; a build takes about a minute, once
- * - fails  with `NativeLibraryError` if there is nothing to load and nothing to build from, or the build fails
+ * - cost     about 5 ms: reads the sources for their hash and starts no process
+ * - returns  undefined where it is nowhere
+ * - fails    with `NativeLibraryError` if the variable names a file that does not exist
  */
-export const locateLibrary = Effect.fnUntraced(function* (
+export const findLibrary = Effect.fnUntraced(function* (
   options: LocateOptions = {}
-): Effect.fn.Return<LocatedLibrary, NativeLibraryError> {
-  const environment = options.environment ?? process.env
-  const target = options.target ?? powerinferTarget
-  const file = sharedLibraryName(target.name)
+): Effect.fn.Return<LocatedLibrary | undefined, NativeLibraryError> {
+  const { environment, target, sources } = withDefaults(options)
   const named = environment[target.variable]
   if (named) {
     if (existsSync(named)) return { path: named, origin: "environment" }
@@ -60,28 +58,37 @@ export const locateLibrary = Effect.fnUntraced(function* (
       remedy: "correct the variable, or unset it to have the library built"
     })
   }
-
   const packaged = packagedLibrary(target)
   if (packaged !== undefined) return { path: packaged, origin: "package" }
+  if (!hasSources(sources)) return undefined
+  const cached = buildDirectories(target, sources, environment)
+    .map(({ directory }) => join(directory, sharedLibraryName(target.name)))
+    .find((path) => existsSync(path))
+  return cached === undefined ? undefined : { path: cached, origin: "cache" }
+})
 
-  const sources = options.sources ?? nativeSources
-  if (!existsSync(join(sources, "CMakeLists.txt"))) {
+/**
+ * Finds the library as `findLibrary` does, or builds it: into the first of the places for builds that can be written. Of several processes or threads
+ * that need one at the same time, one builds and the others wait for it.
+ *
+ * - cost   of a build: about a minute, once
+ * - fails  with `NativeLibraryError` if there is nothing to load and nothing to build from, or the build fails
+ */
+export const locateLibrary = Effect.fnUntraced(function* (
+  options: LocateOptions = {}
+): Effect.fn.Return<LocatedLibrary, NativeLibraryError> {
+  const found = yield* findLibrary(options)
+  if (found !== undefined) return found
+  const { environment, target, sources } = withDefaults(options)
+  const file = sharedLibraryName(target.name)
+  if (!hasSources(sources)) {
     return yield* new NativeLibraryError({
       path: file,
       reason: `the package ${platformPackage(target)} is not installed, and there are no sources to build it from in ${sources}`,
       remedy: `install ${platformPackage(target)}, or set ${target.variable}`
     })
   }
-  const prefix = target === powerinferTarget ? "" : `${target.name}-`
-  const key = prefix + buildKey(sources, environment)
-  const directories = buildDirectories(sources, environment).map(({ directory, writable }) => ({
-    directory: join(directory, key),
-    writable
-  }))
-  for (const { directory } of directories) {
-    const cached = join(directory, file)
-    if (existsSync(cached)) return { path: cached, origin: "cache" }
-  }
+  const directories = buildDirectories(target, sources, environment)
   const { directory } = directories.find(({ writable }) => writable) ?? directories.at(-1)!
   const path = join(directory, file)
   const announce = options.announce ?? ((line: string) => console.error(line))
@@ -99,6 +106,14 @@ export const locateLibrary = Effect.fnUntraced(function* (
   return { path, origin: built ? "built" : "cache" }
 })
 
+const withDefaults = ({
+  environment = process.env,
+  target = powerinferTarget,
+  sources = nativeSources
+}: LocateOptions) => ({ environment, target, sources })
+
+const hasSources = (sources: string): boolean => existsSync(join(sources, "CMakeLists.txt"))
+
 const packagedLibrary = (target: NativeTarget): string | undefined => {
   try {
     const manifest = createRequire(import.meta.url).resolve(`${platformPackage(target)}/package.json`)
@@ -109,14 +124,15 @@ const packagedLibrary = (target: NativeTarget): string | undefined => {
   }
 }
 
-/** A checkout's own build directory, if it may be written; else, and always as the second place to look, the user's cache. */
-const buildDirectories = (sources: string, environment: Environment) => {
+/** Of this build, by its key: a checkout's own, if it may be written; else, and always as the second place to look, the user's cache. */
+const buildDirectories = (target: NativeTarget, sources: string, environment: Environment) => {
   const checkout = dirname(sources)
+  const key = `${target === powerinferTarget ? "" : `${target.name}-`}${buildKey(sources, environment)}`
   // An installed package is not ours to write into.
   const writable = !sources.split(sep).includes("node_modules") && isWritable(checkout)
   return [
-    { directory: join(checkout, "build", "native"), writable },
-    { directory: join(cacheHome(environment), "powerinfer", "native"), writable: true }
+    { directory: join(checkout, "build", "native", key), writable },
+    { directory: join(cacheHome(environment), "powerinfer", "native", key), writable: true }
   ]
 }
 

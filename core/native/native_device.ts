@@ -8,8 +8,6 @@ import {
   type DeviceContext,
   NotEnoughMemory
 } from "../backend.ts"
-import { estimateMemory } from "../model/memory.ts"
-import type { DeviceFacts } from "../placement.ts"
 import type { PluginKernels } from "../plugin.ts"
 import { bindModel } from "./bind_model.ts"
 import { type BatchCalls, openDataPlane } from "./data_plane.ts"
@@ -25,7 +23,6 @@ import { type NativeCallFailed, Status } from "./status.ts"
 
 const symbols = {
   ...mapFileSymbols,
-  powerinfer_device_facts: { args: ["u32", "u32", "buf"], ret: "i32" },
   powerinfer_device_new: { args: ["u32", "buf", "u32", "buf"], ret: "i32" },
   powerinfer_device_option: settingSymbols.option,
   powerinfer_device_array: settingSymbols.array,
@@ -52,46 +49,6 @@ const symbols = {
 
 /** Of the native library: no memory holds more. */
 const positionCountMax = 2 ** 24
-
-/** sizeof(powerinfer_backend_facts), where its numbers and its name lie. */
-const facts = { bytes: 88, memoryAt: 8, availableAt: 16, nameAt: 24, nameBytes: 64 }
-
-/** What a native library says about one of its devices. */
-export interface NativeDeviceFacts extends DeviceFacts {
-  /** Free now. */
-  readonly memoryAvailableBytes: number
-}
-
-/**
- * What a plugin's native library says its device would be.
- *
- * - `index`  of a library that has several, from 0
- * - fails  with `NativeLibraryError` if the library cannot be had; with `BackendFailure` if it has no device or refuses, in its own words
- */
-export const nativeDeviceFacts = (
-  kernels: PluginKernels,
-  index = 0
-): Effect.Effect<NativeDeviceFacts, BackendFailure | NativeLibraryError> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const library = yield* loadPluginLibrary(kernels)
-      const { symbols: calls, failed } = yield* loadPowerinfer(symbols)
-      const read = new DataView(new ArrayBuffer(facts.bytes))
-      read.setUint32(0, facts.bytes, true)
-      const status = calls.powerinfer_device_facts(library.handle, index, read)
-      if (status < 0) {
-        const { reason } = failed("powerinfer_device_facts", status)
-        return yield* new BackendFailure({ backend: library.facts.name, reason })
-      }
-      const name = new Uint8Array(read.buffer, facts.nameAt, facts.nameBytes)
-      const end = name.indexOf(0)
-      return {
-        name: new TextDecoder().decode(name.subarray(0, end < 0 ? facts.nameBytes : end)) || library.facts.name,
-        memoryBytes: read.getFloat64(facts.memoryAt, true),
-        memoryAvailableBytes: read.getFloat64(facts.availableAt, true)
-      }
-    })
-  )
 
 /**
  * Opens the device of a plugin's native library until the scope closes: the model's files are mapped, and every tensor is handed over where it
@@ -136,9 +93,7 @@ export const openNativeDevice = Effect.fnUntraced(function* (
   }).pipe(Effect.mapError((reason) => new BackendFailure({ backend: name, reason })))
   const status = calls.powerinfer_device_ready(device)
   if (status < 0) {
-    const { totalBytes } = estimateMemory(model, { contextLength: 0, cacheType: "f16", rowCountMax, sparse: false })
-    const wanted = { purpose: "weights and workspace", neededBytes: totalBytes }
-    return yield* failure(name, failed("powerinfer_device_ready", status), wanted)
+    return yield* failure(name, failed("powerinfer_device_ready", status), "weights and workspace")
   }
 
   const dataPlane = openDataPlane({
@@ -151,36 +106,36 @@ export const openNativeDevice = Effect.fnUntraced(function* (
     selectsInPlace: library.facts.selectsInPlace
   })
   const openCache = (positionCount: number, type: CacheType) => {
-    const options = { contextLength: positionCount, cacheType: type, rowCountMax: 0, sparse: false }
-    const neededBytes = estimateMemory(model, options).cacheBytes
-    const wanted = { purpose: `a KV cache of ${positionCount} positions`, neededBytes }
-    if (positionCount > positionCountMax) return Effect.fail(new NotEnoughMemory({ ...wanted, availableBytes: 0 }))
+    const purpose = `a KV cache of ${positionCount} positions`
+    if (positionCount > positionCountMax) {
+      const reason = `no device holds more than ${positionCountMax}; lower --ctx`
+      return Effect.fail(new NotEnoughMemory({ purpose, reason }))
+    }
     return openHandle(
       native,
       "powerinfer_device_cache_open",
       (out) => calls.powerinfer_device_cache_open(device, positionCount, cacheTypes.indexOf(type), out),
       (cache) => calls.powerinfer_device_cache_close(device, cache)
-    ).pipe(Effect.mapError((refused) => failure(name, refused, wanted)))
+    ).pipe(Effect.mapError((refused) => failure(name, refused, purpose)))
   }
   const prepareSelector = ({ predictor }: NativeSelector) =>
     Effect.suspend(() => {
       const status = calls.powerinfer_device_prepare(device, predictor)
       if (status >= 0) return Effect.succeed(true)
       if (status === Status.unsupported) return Effect.succeed(false)
-      const refused = failed("powerinfer_device_prepare", status)
-      return Effect.fail(failure(name, refused, { purpose: "the predictor", neededBytes: 0 }))
+      return Effect.fail(failure(name, failed("powerinfer_device_prepare", status), "the predictor"))
     })
   return { ...dataPlane, openCache, prepareSelector, keepsToShare: true }
 })
 
-/** Memory that the device has not got, or whatever else went wrong, in the library's words. */
+/** Memory that the device has not got, or whatever else went wrong, in the library's words: "Cannot <action>: <state>". */
 const failure = (
   backend: string,
   { status, reason }: NativeCallFailed,
-  wanted: { readonly purpose: string; readonly neededBytes: number }
+  purpose: string
 ): BackendFailure | NotEnoughMemory =>
   status === Status.outOfMemory
-    ? new NotEnoughMemory({ ...wanted, availableBytes: 0 })
+    ? new NotEnoughMemory({ purpose, reason: reason.replace(/^Cannot [^:]*: /, "") })
     : new BackendFailure({ backend, reason })
 
 const batchCalls = (calls: Symbols<typeof symbols>, device: number, { handsOver }: PluginLibraryFacts): BatchCalls => ({

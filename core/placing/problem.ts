@@ -15,7 +15,7 @@ export interface PlacementProblem {
   readonly heldBytes: ReadonlyArray<number>
   /** [block][ffn_width]: the share of tokens for which a neuron fires. */
   readonly frequencies: ReadonlyArray<Float64Array>
-  /** [device]: bytes that its neurons may take. */
+  /** [device]: bytes that its neurons may take, as the file counts them. */
   readonly roomBytes: ReadonlyArray<number>
   /** Devices, the fastest first: by bandwidth where every one has a figure, else as they were given. */
   readonly fastestFirst: ReadonlyArray<number>
@@ -53,10 +53,9 @@ export const openProblem = Effect.fnUntraced(function* ({ policy, context, profi
       `${unmeasured.name} has no bandwidth and ${measured[0]!.name} has one; give all of them one`
     )
   }
-  const speedOf = (device: number) => devices[device]!.bandwidthBytesPerSecond ?? 0
-  const fastestFirst = [...devices.keys()].toSorted((a, b) => speedOf(b) - speedOf(a) || a - b)
-  const homeBytes = homeMemoryBytes(model, reservedBytes)
-  const fitsHome = (device: number) => devices[device]!.memoryBytes >= homeBytes
+  const fastestFirst = fastestDevices(devices)
+  const homeBytes = (device: number) => homeMemoryBytes(model, reservedBytes, devices[device])
+  const fitsHome = (device: number) => devices[device]!.memoryBytes >= homeBytes(device)
   const chosen = home ?? fastestFirst.find(fitsHome)
   if (chosen !== undefined && !(chosen >= 0 && chosen < devices.length)) {
     return yield* impossible(`the home is device ${chosen}, there are ${devices.length}; they count from 0`)
@@ -64,7 +63,7 @@ export const openProblem = Effect.fnUntraced(function* ({ policy, context, profi
   if (chosen === undefined || !fitsHome(chosen)) {
     const who = chosen === undefined ? "no device" : devices[chosen]!.name
     return yield* impossible(
-      `embeddings, attention, KV cache and workspace take ${gib(homeBytes)}, and ${who} has ${chosen === undefined ? "so much" : gib(devices[chosen]!.memoryBytes)}; reserve a shorter context or name a larger device`
+      `embeddings, attention, KV cache and workspace take ${gib(homeBytes(chosen ?? fastestFirst[0]!))}, and ${who} has ${chosen === undefined ? "so much" : gib(devices[chosen]!.memoryBytes)}; reserve a shorter context or name a larger device`
     )
   }
   const problem: PlacementProblem = {
@@ -90,15 +89,17 @@ export const withHome = (
   context: PlacementContext,
   home: number
 ): PlacementProblem | undefined => {
-  if (context.devices[home]!.memoryBytes < homeMemoryBytes(context.model, context.reservedBytes)) return undefined
+  const device = context.devices[home]!
+  if (device.memoryBytes < homeMemoryBytes(context.model, context.reservedBytes, device)) return undefined
   const moved = { ...problem, home, roomBytes: roomBytes(context, home) }
   return neuronsTake(moved) <= roomOf(moved) ? moved : undefined
 }
 
 const roomBytes = ({ model, devices, reservedBytes = nothingReserved }: PlacementContext, home: number) =>
-  devices.map(({ memoryBytes }, device) => {
-    const taken = device === home ? homeMemoryBytes(model, reservedBytes) : reservedBytes.workspaceBytes
-    return Math.max(0, Math.floor(memoryBytes - taken))
+  devices.map((device, index) => {
+    const taken =
+      index === home ? homeMemoryBytes(model, reservedBytes, device) : shareMemoryBytes(reservedBytes, device)
+    return Math.max(0, Math.floor((device.memoryBytes - taken) / (device.modelMemory?.neuronScale ?? 1)))
   })
 
 const neuronsTake = ({ heldBytes, ffnWidth }: PlacementProblem): number =>
@@ -106,9 +107,32 @@ const neuronsTake = ({ heldBytes, ffnWidth }: PlacementProblem): number =>
 
 const roomOf = (problem: PlacementProblem): number => problem.roomBytes.reduce((sum, bytes) => sum + bytes, 0)
 
-/** Bytes on the home that are no neurons. */
-export const homeMemoryBytes = (model: Model, reserved: ReservedBytes = nothingReserved): number =>
-  homeWeightBytes(model) + reserved.cacheBytes + reserved.predictorBytes + reserved.workspaceBytes
+/** Their indices, the fastest first; of equals, and where nobody has measured, as they were given. */
+export const fastestDevices = (devices: ReadonlyArray<DeviceFacts>): ReadonlyArray<number> => {
+  const speedOf = (device: number) => devices[device]!.bandwidthBytesPerSecond ?? 0
+  return [...devices.keys()].toSorted((a, b) => speedOf(b) - speedOf(a) || a - b)
+}
+
+/** Bytes of all neurons, on a device that holds them. */
+export const neuronMemoryBytes = (model: Model, device?: Pick<DeviceFacts, "modelMemory">): number =>
+  neuronBytes(model).reduce((sum, { held }) => sum + held * model.shape.ffnWidth, 0) *
+  (device?.modelMemory?.neuronScale ?? 1)
+
+/** Bytes that are no neurons, on a device that is the home. */
+export const homeMemoryBytes = (
+  model: Model,
+  reserved: ReservedBytes = nothingReserved,
+  device?: Pick<DeviceFacts, "modelMemory">
+): number =>
+  (device?.modelMemory?.homeBytes ?? homeWeightBytes(model) + reserved.workspaceBytes) +
+  reserved.cacheBytes +
+  reserved.predictorBytes
+
+/** Bytes that are no neurons, on another device that holds some. */
+export const shareMemoryBytes = (
+  reserved: ReservedBytes = nothingReserved,
+  device?: Pick<DeviceFacts, "modelMemory">
+): number => device?.modelMemory?.shareBytes ?? reserved.workspaceBytes
 
 /** Of a profile of this model; without one, 1 for every neuron. Fails with `ArtifactUnreadable`, `StaleArtifact` or `GgufError`. */
 export const readFrequencies = Effect.fnUntraced(function* (model: Model, path: string | undefined) {

@@ -1,10 +1,15 @@
 // How does the name of a plugin become something that opens? Its module is imported, and everything that it says about itself is checked.
 import { Effect, Schema, SchemaAST, type Scope } from "effect"
-import type { BackendFailure } from "../backend.ts"
-import type { NativeLibraryError } from "../native/library.ts"
 import { loadPluginLibrary } from "../native/plugin_library.ts"
-import type { DeviceFacts } from "../placement.ts"
-import { type Plugin, type PluginKind, pluginKinds, type PluginKinds, type PluginUse } from "../plugin.ts"
+import type { Workload } from "../placement.ts"
+import {
+  type BackendPlugin,
+  type Plugin,
+  type PluginKind,
+  pluginKinds,
+  type PluginKinds,
+  type PluginUse
+} from "../plugin.ts"
 import { engineVersion, outdatedSide } from "./engine_version.ts"
 import { PluginIncompatible, PluginUnavailable } from "./plugin_error.ts"
 
@@ -14,8 +19,15 @@ export interface LoadedPlugin<Kind extends PluginKind = PluginKind> {
   readonly open: (
     context: PluginKinds[Kind]["context"]
   ) => Effect.Effect<PluginKinds[Kind]["opened"], PluginKinds[Kind]["refusal"], Scope.Scope>
-  /** Of a backend. */
-  readonly facts: Kind extends "backend" ? Effect.Effect<DeviceFacts, BackendFailure | NativeLibraryError> : undefined
+  /** Of a backend, with its options. */
+  readonly backend: Kind extends "backend" ? LoadedBackend : undefined
+}
+
+/** What a backend says before it is opened; see `BackendPlugin`. */
+export interface LoadedBackend {
+  readonly facts: (workload?: Workload) => ReturnType<BackendPlugin["facts"]>
+  readonly measure: ((measuring: "once" | "again") => ReturnType<NonNullable<BackendPlugin["measure"]>>) | undefined
+  readonly devices: ReturnType<NonNullable<BackendPlugin["devices"]>> | undefined
 }
 
 /** Longer than any module takes that does not wait for something that never comes. */
@@ -85,10 +97,16 @@ export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
   options: Readonly<Record<string, unknown>>
 ) {
   const decoded: unknown = yield* decodeOptions(plugin, options)
-  const facts = "facts" in plugin ? Effect.suspend(() => plugin.facts(decoded)) : undefined
+  const backend = "facts" in plugin ? bindBackend(plugin, decoded) : undefined
   const open = plugin.open as (options: unknown, context: PluginKinds[Kind]["context"]) => unknown
-  const loaded: unknown = { plugin, open: (context: PluginKinds[Kind]["context"]) => open(decoded, context), facts }
+  const loaded: unknown = { plugin, open: (context: PluginKinds[Kind]["context"]) => open(decoded, context), backend }
   return loaded as LoadedPlugin<Kind>
+})
+
+const bindBackend = (plugin: BackendPlugin, options: unknown): LoadedBackend => ({
+  facts: (workload) => Effect.suspend(() => plugin.facts(options, workload)),
+  measure: plugin.measure && ((measuring) => Effect.suspend(() => plugin.measure!(options, measuring))),
+  devices: plugin.devices && Effect.suspend(() => plugin.devices!(options))
 })
 
 /** A struct of no fields, which Effect takes for any object. */
@@ -100,7 +118,7 @@ const checkPlugin = (exported: unknown): Effect.Effect<Plugin, string> => {
   if (typeof exported !== "object" || exported === null) {
     return Effect.fail("has no plugin as its default export; export default definePlugin({ … })")
   }
-  const plugin = exported as Partial<Record<keyof Plugin | "facts" | "train", unknown>>
+  const plugin = exported as Partial<Record<keyof Plugin | "facts" | "train" | "measure" | "devices", unknown>>
   const wrong = (field: string, wanted: string) =>
     Effect.fail(`default-exports no plugin: its ${field} is not ${wanted}`)
   if (!pluginKinds.includes(plugin.kind as PluginKind)) return wrong("kind", `one of ${pluginKinds.join(", ")}`)
@@ -110,7 +128,9 @@ const checkPlugin = (exported: unknown): Effect.Effect<Plugin, string> => {
   if (!Schema.isSchema(plugin.options)) return wrong("options", "a Schema")
   if (typeof plugin.open !== "function") return wrong("open", "a function")
   if (plugin.kind === "backend" && typeof plugin.facts !== "function") return wrong("facts", "a function")
-  if (plugin.train !== undefined && typeof plugin.train !== "function") return wrong("train", "a function")
+  for (const field of ["train", "measure", "devices"] as const) {
+    if (plugin[field] !== undefined && typeof plugin[field] !== "function") return wrong(field, "a function")
+  }
   return Effect.succeed(exported as Plugin)
 }
 

@@ -85,7 +85,7 @@ void read_hidden(Device& device, float* hidden) {
     ++device.hidden_expected;
     device.hidden_handed_over = true;
   }
-  wait_for(device, device.exchange->hidden_arrived, device.hidden_expected);
+  wait_for(device.queue(), device.exchange->hidden_arrived, device.hidden_expected);
   const float* const from = device.exchange->hidden_out;
   std::copy(from, from + uint64_t{device.row_count} * device.shape.hidden_width, hidden);
 }

@@ -51,6 +51,9 @@ uint32_t free_number(const std::vector<CudaCache>& caches) {
 
 Device::Device(const powerinfer_device_context& given)
     : context(given), shape(*given.plugin->shape), ordinal(ordinal_of(given)), words((shape.ffn_width + 31) / 32) {
+  if (given.home != 0 && (shape.head_width % 8 != 0 || shape.head_width > kHeadWidthMax)) {
+    fail(POWERINFER_UNSUPPORTED, "heads are %u wide; the device has attention for multiples of 8 up to %u", shape.head_width, kHeadWidthMax);
+  }
   use_gpu(ordinal);
   budget = std::make_unique<Budget>(budget_of(given, ordinal));
   stream = std::make_unique<Stream>();
@@ -103,14 +106,17 @@ void close_cache(Device& device, uint32_t number) {
   device.caches.erase(std::remove_if(device.caches.begin(), device.caches.end(), [&](const CudaCache& cache) { return cache.number == number; }), device.caches.end());
 }
 
-void wait_for(Device& device, const uint32_t* word, uint32_t expected) {
+void wait_for(cudaStream_t stream, const uint32_t* word, uint32_t expected) {
   constexpr uint32_t kSpins = 64;  // between questions to the driver, which answer what a word in memory cannot: that the device has failed
   for (;;) {
     for (uint32_t spin = 0; spin < kSpins; ++spin) {
       if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == expected) return;
     }
-    const cudaError_t state = cudaStreamQuery(device.queue());
-    if (state == cudaErrorNotReady) continue;
+    const cudaError_t state = cudaStreamQuery(stream);
+    if (state == cudaErrorNotReady) {
+      cudaGetLastError();  // CUDA remembers it as an error, which the next launch would be blamed for
+      continue;
+    }
     check(state, "compute the block");
     if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == expected) return;
     fail(POWERINFER_UNSUPPORTED, "the device has finished without handing over what was asked for");

@@ -107,7 +107,7 @@ void logits(Device& device, const uint32_t* rows, uint32_t count, float* out);
 powerinfer_counters counters(Device& device);
 
 // Returns when *word is `expected`, which a kernel on the stream writes.
-void wait_for(Device& device, const uint32_t* word, uint32_t expected);
+void wait_for(cudaStream_t stream, const uint32_t* word, uint32_t expected);
 // Copies what comes from the host into the workspace's `given` or `active`; the caller's memory is free when it returns.
 void give_hidden(Device& device, const float* hidden, uint32_t row_count);
 void give_active(Device& device, const uint32_t* active, uint32_t row_count);

@@ -180,7 +180,7 @@ void wait_ffn(Device& device) {
 void read_selected(Device& device, uint32_t* active) {
   const uint64_t count = uint64_t{device.selected_rows} * device.words;
   if (device.active_handed_over) {
-    wait_for(device, device.exchange->active_arrived, device.active_expected);
+    wait_for(device.queue(), device.exchange->active_arrived, device.active_expected);
     std::copy(device.exchange->active_out, device.exchange->active_out + count, active);
     return;
   }

@@ -33,10 +33,13 @@ powerinfer_backend_facts gpu_facts(uint32_t ordinal) {
   check(cudaSetDevice(static_cast<int>(ordinal)), "use the device");
   size_t free_bytes = 0, total_bytes = 0;
   const cudaError_t asked = cudaMemGetInfo(&free_bytes, &total_bytes);
+  int driver_version = 0;
+  cudaDriverGetVersion(&driver_version);
   cudaSetDevice(before);
   check(asked, "ask the device for its memory");
   powerinfer_backend_facts facts{};
   facts.struct_size = sizeof facts;
+  facts.driver_version = static_cast<uint32_t>(driver_version);
   facts.memory_bytes = static_cast<double>(total_bytes);
   facts.memory_available_bytes = static_cast<double>(free_bytes);
   std::snprintf(facts.name, sizeof facts.name, "%.63s", properties.name);
@@ -50,6 +53,11 @@ void use_gpu(uint32_t ordinal) {
   if (properties.major < kMajorMin) {
     fail(POWERINFER_UNSUPPORTED, "%s has compute capability %d.%d; %d.0 is needed, which is Ampere or newer", properties.name, properties.major, properties.minor, kMajorMin);
   }
+  make_current(ordinal);
+}
+
+void make_current(uint32_t ordinal) {
+  cudaGetLastError();
   check(cudaSetDevice(static_cast<int>(ordinal)), "use the device");
 }
 

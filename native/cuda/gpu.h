@@ -10,7 +10,9 @@ namespace powerinfer::cuda {
 uint32_t gpu_count();
 // What device `ordinal` is. Fails with INVALID_ARGUMENT if there is none of that number.
 powerinfer_backend_facts gpu_facts(uint32_t ordinal);
-// Makes it this thread's device. Fails as gpu_facts does, and with UNSUPPORTED if it is older than these kernels.
+// Fails as gpu_facts does, and with UNSUPPORTED if the device is older than these kernels; else it is this thread's from now on.
 void use_gpu(uint32_t ordinal);
+// The same for a device that has been used before: calls come from any thread. Errors that others left behind in this one are not ours.
+void make_current(uint32_t ordinal);
 
 }  // namespace powerinfer::cuda

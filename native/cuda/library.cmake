@@ -3,9 +3,11 @@
 #   powerinfer_cuda_test   the tests that the simulator runs too, for a machine with a GPU
 # Not CMake's own CUDA: to look into the compiler takes it seconds at every first configuration, of those too who want libpowerinfer alone.
 
-# Kernels and the layout of their weights, and the device that is made of them.
-file(GLOB cuda_kernel_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels/*.cu)
-file(GLOB cuda_device_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cu)
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cu
+  ${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels/*.cu)
+# What its tests share with those of libpowerinfer.
+set(cuda_test_support ${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc ${CMAKE_CURRENT_SOURCE_DIR}/test/tiny_model.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/test/forward_oracle.cc)
 # What the device shares with libpowerinfer.
 set(shared_with_cuda ${CMAKE_CURRENT_SOURCE_DIR}/cpu/caller_core.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/error.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/cpu/tensor_shape.cc ${CMAKE_CURRENT_SOURCE_DIR}/cpu/thread_pool.cc)
@@ -24,7 +26,7 @@ endforeach()
 list(GET POWERINFER_CUDA_ARCHITECTURES -1 newest)
 list(APPEND library_code -gencode arch=compute_${newest},code=compute_${newest})
 # Tests are compiled by the driver of the machine that they run on.
-set(test_code -gencode arch=compute_80,code=compute_80)
+set(test_code -gencode arch=compute_80,code=compute_80 -DPOWERINFER_TEST_PLUGINS="${CMAKE_CURRENT_BINARY_DIR}/test_plugins")
 set(nvcc_options -std=c++17 -O3 -I${CMAKE_CURRENT_SOURCE_DIR}/include -Werror all-warnings
   -Xcompiler -fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-Wall,-Wextra,-Werror,-ffp-contract=off)
 
@@ -45,9 +47,7 @@ endfunction()
 
 set(cuda_library ${CMAKE_CURRENT_BINARY_DIR}/libpowerinfer_cuda.so)
 set(cuda_exports ${CMAKE_CURRENT_SOURCE_DIR}/cuda/exports.map)
-nvcc_objects(kernel_objects "${cuda_kernel_sources}" ${library_code})
-nvcc_objects(device_objects "${cuda_device_sources};${shared_with_cuda}" ${library_code})
-set(library_objects ${kernel_objects} ${device_objects})
+nvcc_objects(library_objects "${cuda_sources};${shared_with_cuda}" ${library_code})
 add_custom_command(OUTPUT ${cuda_library} DEPENDS ${library_objects} ${cuda_exports} COMMENT "Linking libpowerinfer_cuda.so" VERBATIM
   COMMAND ${POWERINFER_NVCC} -shared -cudart static ${library_objects} --output-file ${cuda_library}
     -Xcompiler -static-libstdc++,-static-libgcc -Xlinker --no-undefined,-z,nodelete,--version-script=${cuda_exports})
@@ -58,10 +58,12 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test)
   # How the simulator answers misuse is not for a GPU to repeat.
   list(FILTER cuda_test_sources EXCLUDE REGEX "/sim_(memory|runtime)_test\\.cu$")
   set(cuda_test ${CMAKE_CURRENT_BINARY_DIR}/powerinfer_cuda_test)
-  nvcc_objects(test_objects "${cuda_test_sources};${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc" ${test_code})
-  add_custom_command(OUTPUT ${cuda_test} DEPENDS ${kernel_objects} ${test_objects} powerinfer_objects
+  nvcc_objects(test_objects "${cuda_test_sources};${cuda_test_support}" ${test_code})
+  set(tested_objects ${library_objects})
+  list(FILTER tested_objects EXCLUDE REGEX "/nvcc/cpu/")
+  add_custom_command(OUTPUT ${cuda_test} DEPENDS ${tested_objects} ${test_objects} powerinfer_objects
     COMMENT "Linking powerinfer_cuda_test" VERBATIM COMMAND_EXPAND_LISTS
-    COMMAND ${POWERINFER_NVCC} -cudart static ${kernel_objects} ${test_objects} $<TARGET_OBJECTS:powerinfer_objects> -ldl -lpthread
+    COMMAND ${POWERINFER_NVCC} -cudart static ${tested_objects} ${test_objects} $<TARGET_OBJECTS:powerinfer_objects> -ldl -lpthread
       --output-file ${cuda_test})
   add_custom_target(powerinfer_cuda_test DEPENDS ${cuda_test})
 endif()

@@ -11,7 +11,6 @@ void logits(Device& device, const uint32_t* rows, uint32_t count, float* out) {
   const Weights& weights = *device.weights;
   const uint32_t vocabulary_size = device.shape.vocabulary_size;
   cudaStream_t queue = device.queue();
-  check(cudaStreamSynchronize(queue), "compute the batch");  // the list of the last call may still be read
   std::copy(rows, rows + count, device.exchange->logit_rows);
   check(cudaMemcpyAsync(w.logit_rows, device.exchange->logit_rows, count * sizeof(uint32_t), cudaMemcpyHostToDevice, queue), "copy the rows");
   const uint32_t at_once = std::min(kLogitRowsMax, device.shape.row_count_max);

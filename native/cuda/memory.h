@@ -29,7 +29,7 @@ class DeviceMemory {
  public:
   DeviceMemory() = default;
   DeviceMemory(Budget& budget, uint64_t size_bytes, const char* purpose);
-  ~DeviceMemory();
+  ~DeviceMemory() { release(); }
   DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }
   DeviceMemory& operator=(DeviceMemory&& other) noexcept {
     swap(other);
@@ -40,6 +40,7 @@ class DeviceMemory {
   uint64_t size_bytes() const { return size_bytes_; }
 
  private:
+  void release();
   void swap(DeviceMemory& other) {
     std::swap(budget_, other.budget_);
     std::swap(bytes_, other.bytes_);

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "device.h"
+#include "measure.h"
 
 namespace powerinfer::cuda {
 namespace {
@@ -42,7 +43,7 @@ template <class Body>
 powerinfer_status on_device(void* state, Body&& body) noexcept {
   return guarded([&] {
     Device& device = *static_cast<Device*>(state);
-    check(cudaSetDevice(static_cast<int>(device.ordinal)), "use the device");
+    make_current(device.ordinal);
     body(device);
   });
 }
@@ -87,6 +88,7 @@ const powerinfer_backend_kernels kBackend = {
     [](void* state, float* hidden) { return on_device(state, [&](Device& d) { read_hidden(d, hidden); }); },
     [](void* state, uint32_t* active) { return on_device(state, [&](Device& d) { read_selected(d, active); }); },
     [](uint32_t index, powerinfer_backend_facts* facts) { return guarded([&] { fill(*facts, gpu_facts(index)); }); },
+    [](uint32_t index, powerinfer_backend_speed* speed) { return guarded([&] { fill(*speed, measure_gpu(index)); }); },
 };
 
 const powerinfer_plugin kPlugin = {sizeof(powerinfer_plugin),

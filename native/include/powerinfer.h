@@ -384,7 +384,7 @@ POWERINFER_API powerinfer_status powerinfer_predictor_close(uint32_t predictor);
 
 typedef struct powerinfer_backend_facts {
   uint32_t struct_size; /* set by the caller */
-  uint32_t reserved;
+  uint32_t driver_version; /* since 1.2, of what the device is driven by, in its maker's numbers; 0: nothing that has a version */
   double memory_bytes;
   double memory_available_bytes;
   char name[64]; /* the device's, "NVIDIA H100" say: NUL-terminated UTF-8 */
@@ -395,6 +395,16 @@ typedef struct powerinfer_backend_facts {
  * number of its devices on, which is 1 unless it says otherwise.
  */
 POWERINFER_API powerinfer_status powerinfer_device_facts(uint32_t plugin, uint32_t index, powerinfer_backend_facts* facts);
+
+typedef struct powerinfer_backend_speed {
+  uint32_t struct_size; /* set by the caller */
+  uint32_t reserved;
+  double read_bytes_per_second; /* of its memory, much more than its caches hold */
+  double hand_off_seconds;      /* a hidden vector to the host, a partial sum back, merged: the median of many */
+} powerinfer_backend_speed;
+
+/* How fast device `index` of this plugin is, measured: takes up to a second. UNSUPPORTED if the plugin cannot say; the rest as powerinfer_device_facts. */
+POWERINFER_API powerinfer_status powerinfer_device_measure(uint32_t plugin, uint32_t index, powerinfer_backend_speed* speed);
 /* `home` is 1 for the device that runs attention and holds the caches, 0 for one that only adds its share of FFNs. */
 POWERINFER_API powerinfer_status powerinfer_device_new(uint32_t plugin, const powerinfer_model_shape* shape, uint32_t home, uint32_t* device);
 /* As of a predictor. */

@@ -238,6 +238,8 @@ typedef struct powerinfer_backend_kernels {
   powerinfer_status (*selected)(void* state, uint32_t* active);
   /* Of a plugin with several devices, instead of `facts`: INVALID_ARGUMENT from their number on. */
   powerinfer_status (*facts_at)(uint32_t index, powerinfer_backend_facts* facts);
+  /* Measures device `index` without opening it for a model: fills what lies inside the struct_size it finds. INVALID_ARGUMENT as facts_at. */
+  powerinfer_status (*measure_at)(uint32_t index, powerinfer_backend_speed* speed);
 } powerinfer_backend_kernels;
 
 /* ---- the entry --------------------------------------------------------------------------------------------------- */

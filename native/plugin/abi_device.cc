@@ -38,6 +38,21 @@ powerinfer_status powerinfer_device_facts(uint32_t plugin, uint32_t index, power
   });
 }
 
+powerinfer_status powerinfer_device_measure(uint32_t plugin, uint32_t index, powerinfer_backend_speed* speed) {
+  return guarded("measure the device", [&] {
+    const std::shared_ptr<const PluginLibrary> library = plugins().get(plugin);
+    powerinfer_backend_speed& out = required_struct(speed, "speed");
+    if (!library->has_backend) library->lacks("backend");
+    powerinfer_backend_speed measured{};
+    measured.struct_size = sizeof measured;
+    const powerinfer_status status = library->required(library->backend.measure_at, "measure_at")(index, &measured);
+    if (status == POWERINFER_INVALID_ARGUMENT) fail(status, "%s has no device %u", library->name.c_str(), index);
+    library->check(status, "measure_at");
+    measured.struct_size = sizeof measured;
+    out = measured;
+  });
+}
+
 powerinfer_status powerinfer_device_new(uint32_t plugin, const powerinfer_model_shape* shape, uint32_t home, uint32_t* device) {
   return guarded("make a device", [&] {
     std::shared_ptr<const PluginLibrary> library = plugins().get(plugin);

@@ -57,6 +57,7 @@ uint32_t powerinfer_abi_function_count(void) {
       (any_function)powerinfer_predictor_measure,
       (any_function)powerinfer_predictor_close,
       (any_function)powerinfer_device_facts,
+      (any_function)powerinfer_device_measure,
       (any_function)powerinfer_device_new,
       (any_function)powerinfer_device_option,
       (any_function)powerinfer_device_array,

@@ -287,6 +287,14 @@ TEST("powerinfer_device: arguments out of range and calls out of turn are refuse
   CHECK_STATUS(powerinfer_device_facts(plugin, 1, &facts), POWERINFER_INVALID_ARGUMENT);
   CHECK_EQUAL(std::string(facts.name), std::string("a CPU in disguise"));
   CHECK_EQUAL(facts.memory_available_bytes, 2e9);
+  powerinfer_backend_speed speed{};
+  CHECK_STATUS(powerinfer_device_measure(plugin, 0, &speed), POWERINFER_INVALID_ARGUMENT);
+  speed.struct_size = sizeof speed;
+  CHECK_OK(powerinfer_device_measure(plugin, 0, &speed));
+  CHECK_STATUS(powerinfer_device_measure(plugin, 1, &speed), POWERINFER_INVALID_ARGUMENT);
+  CHECK_EQUAL(last_error(), std::string("Cannot measure the device: disguise has no device 1"));
+  CHECK_EQUAL(speed.read_bytes_per_second, 3e10);
+  CHECK_EQUAL(speed.hand_off_seconds, 2e-5);
   CHECK_OK(powerinfer_plugin_close(plugin));
 
   const TestDevice device(tiny);

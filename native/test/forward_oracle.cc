@@ -40,7 +40,7 @@ Doubles as_seen_by(uint32_t type, const Doubles& x) {
 Doubles Oracle::multiply(uint32_t role, uint32_t block, const Doubles& x, uint32_t bias_role) const {
   const Tensor& weight = *tiny_.find(role, block);
   const Tensor* const bias = bias_role == kNoBias ? nullptr : tiny_.find(bias_role, block);
-  const Doubles seen = as_seen_by(weight.type, x);
+  const Doubles seen = rounds ? as_seen_by(weight.type, x) : x;
   Doubles out(weight.rows);
   for (uint32_t row = 0; row < weight.rows; ++row) {
     for (uint32_t i = 0; i < weight.width; ++i) out[row] += weight.weights[uint64_t{row} * weight.width + i] * seen[i];

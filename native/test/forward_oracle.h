@@ -23,6 +23,7 @@ class Oracle {
   Doubles down(uint32_t block, const Doubles& activations, bool by_rows) const;
 
   bool sparse = false;              // the FFN reads down by neuron
+  bool rounds = true;               // activations, to the codes that the CPU multiplies with some types
   std::vector<Doubles> ffn_inputs;  // [block], of the last step
 
  private:

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "../include/powerinfer_plugin.h"
 #include "test_plugin.h"
 
 namespace powerinfer_test {

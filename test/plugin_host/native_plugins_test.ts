@@ -251,8 +251,8 @@ describe.skipIf(cxx === null)("a native device", () => {
   })
 
   test("says what it is", async () => {
-    const { facts } = await Effect.runPromise(loadPlugin(device()))
-    expect(await Effect.runPromise(facts)).toEqual({ name: "a CPU in disguise", memoryBytes: 3e9 })
+    const { backend } = await Effect.runPromise(loadPlugin(device()))
+    expect(await Effect.runPromise(backend.facts())).toMatchObject({ name: "a CPU in disguise", memoryBytes: 3e9 })
   })
   for (const predictor of [everyNeuron, ...(compiler === null ? [] : [threshold({ threshold: 0.1 })])]) {
     test(`gives the logits of the reference, with ${predictor.name}`, async () => {

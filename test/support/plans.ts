@@ -31,6 +31,8 @@ const ours = <Kind extends PluginKind>(kind: Kind, name: string): PluginUse<Kind
 
 /** Whether a plugin of ours is there. */
 export const has = (kind: PluginKind, name: string): boolean => ours(kind, name) !== undefined
+/** A plugin of ours, for tests that are about it. */
+export const named = ours
 
 const fast = ours("backend", "cpu")
 const plain = ours("backend", "reference")

@@ -36,7 +36,9 @@ export const generate = Effect.fnUntraced(function* (input: GenerateInput) {
 
   if (input.json) {
     const figures = figuresJson(end.reason, end.figures)
-    return yield* printJson({ text, tokens, figures, settings: yield* settingsJson(options) })
+    const contextTokens = options.session?.contextLength ?? engine.info.contextLength
+    const settings = { ...(yield* settingsJson(options)), context_tokens: contextTokens }
+    return yield* printJson({ text, tokens, figures, settings })
   }
   if (!text.endsWith("\n")) yield* print("\n")
   yield* note(figuresLine(end.figures))

@@ -72,10 +72,17 @@ const placeInput = Effect.fnUntraced(function* (input: PlaceInput, announce: (li
   const cacheType = input.kvType ?? "f16"
   yield* checkCacheType(model, cacheType)
   const here = input.devices === "here"
-  const { devices, activeShare } = here
-    ? yield* presentDevices(model, { backends: input.backend, calibrate: input.calibrate, cacheType }, announce)
-    : { devices: (yield* readDeviceFile(input.devices)) as ReadonlyArray<PlannedDevice>, activeShare: undefined }
   const proposes = input.proposes ?? "every"
+  const contextLength = input.ctx ?? model.shape.contextLength
+  const rowCountMax = input.batch ?? (yield* withDefaults({ model: input.model })).rowCountMax
+  const workload = { model, rowCountMax, contextLength, selects: proposes === "some" }
+  const { devices, activeShare } = here
+    ? yield* presentDevices(
+        model,
+        { backends: input.backend, calibrate: input.calibrate, cacheType, workload },
+        announce
+      )
+    : { devices: (yield* readDeviceFile(input.devices)) as ReadonlyArray<PlannedDevice>, activeShare: undefined }
   const selection: Selection = {
     proposes,
     confirms: (input.confirms ?? proposes === "every") && model.sparse,
@@ -89,10 +96,10 @@ const placeInput = Effect.fnUntraced(function* (input: PlaceInput, announce: (li
     profile: input.profile,
     activeShare,
     selection,
-    contextLength: input.ctx ?? model.shape.contextLength,
+    contextLength,
     cacheType,
     predictorBytes: input.predictorBytes,
-    rowCountMax: input.batch ?? (yield* withDefaults({ model: input.model })).rowCountMax
+    rowCountMax
   })
   return placed
 })

@@ -6,6 +6,12 @@
 #include "options.h"
 
 namespace cuda_sim {
+namespace {
+
+// Address space of what was freed last.
+constexpr uint64_t kFreedBytesMax = 64u << 20;
+
+}  // namespace
 
 Allocations& Allocations::all() {
   static Allocations allocations;
@@ -30,8 +36,14 @@ bool Allocations::release(void* memory, bool of_host) {
   const auto found = by_begin_.find(static_cast<const uint8_t*>(memory));
   if (found == by_begin_.end() || (found->second.owner == kHost) != of_host) return false;
   used_bytes_[found->second.owner] -= found->second.memory.size();
-  found->second.memory.forbid_for_ever();
+  GuardedMemory& freed = freed_.emplace_back(std::move(found->second.memory));
   by_begin_.erase(found);
+  freed.close();
+  freed_bytes_ += freed.mapped_bytes();
+  while (freed_bytes_ > kFreedBytesMax) {
+    freed_bytes_ -= freed_.front().mapped_bytes();
+    freed_.pop_front();
+  }
   return true;
 }
 

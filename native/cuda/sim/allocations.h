@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <mutex>
 
@@ -32,6 +33,9 @@ class Allocations {
   };
   std::mutex mutex_;
   std::map<const uint8_t*, Allocation> by_begin_;
+  // What was freed last, so that who still uses it is caught; takes address space, no memory.
+  std::deque<GuardedMemory> freed_;
+  uint64_t freed_bytes_ = 0;
   std::map<int, uint64_t> used_bytes_;
 };
 

@@ -23,6 +23,8 @@ int current_device() { return current; }
 using namespace cuda_sim;
 
 cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 0;
+  if (options().driver_version < kRuntimeVersion) return returned(cudaErrorInsufficientDriver);
   *count = device_count();
   return *count == 0 ? returned(cudaErrorNoDevice) : cudaSuccess;
 }
@@ -84,7 +86,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = CUDART_VERSION;
+  *version = options().driver_version;
   return cudaSuccess;
 }
 

@@ -40,15 +40,14 @@ GuardedMemory& GuardedMemory::operator=(GuardedMemory&& other) noexcept {
 
 void GuardedMemory::poison() { std::memset(begin_, 0xFF, bytes_); }
 
-void GuardedMemory::forbid_for_ever() {
+void GuardedMemory::close() {
   forbid(begin_, bytes_);
   mmap(mapping_, mapped_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-  mapping_ = nullptr;
 }
 
 void GuardedMemory::release() {
   if (mapping_ == nullptr) return;
-  permit(mapping_, mapped_bytes_ - bytes_);
+  permit(mapping_, mapped_bytes_);
   munmap(mapping_, mapped_bytes_);
 }
 

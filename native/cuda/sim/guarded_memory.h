@@ -16,8 +16,9 @@ class GuardedMemory {
   uint8_t* begin() const { return begin_; }
   size_t size() const { return bytes_; }
   void poison();
-  // Nobody may touch it any more, nor is its address given out again.
-  void forbid_for_ever();
+  size_t mapped_bytes() const { return mapped_bytes_; }
+  // Nobody may touch it any more; its address is given out again when this is destroyed.
+  void close();
 
  private:
   void release();

@@ -10,6 +10,7 @@ struct Options {
   bool lazy;              // CUDA_SIM_STREAM=lazy: work runs when something waits for it; =eager: at once
   uint64_t memory_bytes;  // CUDA_SIM_MEMORY: of each device
   int device_count;       // CUDA_SIM_DEVICES
+  int driver_version;     // CUDA_SIM_DRIVER: 13000 is CUDA 13.0; 0: there is none
 };
 
 const Options& options();

@@ -11,10 +11,11 @@ add_custom_target(powerinfer_cuda_bugs)
 # add_simulated_programs(SIMULATOR TEST_PROGRAM BUG_SUFFIX)
 function(add_simulated_programs simulator test_program bug_suffix)
   # ThreadSanitizer must see how threads wait for each other, so what is shared with libpowerinfer is compiled again; the rest are definitions.
-  add_executable(${test_program} EXCLUDE_FROM_ALL ${cuda_test_sources} ${CMAKE_CURRENT_SOURCE_DIR}/test/main.cc ${shared_with_cuda}
+  add_executable(${test_program} EXCLUDE_FROM_ALL ${cuda_test_sources} ${cuda_test_support} ${shared_with_cuda}
     $<FILTER:$<TARGET_OBJECTS:powerinfer_objects>,EXCLUDE,/cpu/\(caller_core|error|tensor_shape|thread_pool\)[.]cc[.]o>)
+  target_compile_definitions(${test_program} PRIVATE POWERINFER_TEST_PLUGINS="${plugin_folder}")
   target_include_directories(${test_program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/include)
-  target_link_libraries(${test_program} PRIVATE ${simulator} ${simulator}_kernels ${CMAKE_DL_LIBS})
+  target_link_libraries(${test_program} PRIVATE ${simulator} ${simulator}_backend ${CMAKE_DL_LIBS})
   foreach(source ${cuda_bug_sources})
     get_filename_component(name ${source} NAME_WE)
     set(program cuda_bug_${name}${bug_suffix})

@@ -8,12 +8,24 @@
  * const backend = cpu({ threads: 4 })
  * ```
  */
-import { definePlugin, type PluginUse, readMachine, usePlugin } from "@powerinfer/core"
+import { definePlugin, type Measuring, type PluginUse, readMeasuredMachine, usePlugin } from "@powerinfer/core"
 import { Effect } from "effect"
+import { backendFailure } from "./failures.ts"
 import { openCpuDevice } from "./open_device.ts"
 import { CpuOptions } from "./options.ts"
 
 export { CpuOptions } from "./options.ts"
+
+/** Bandwidth is that of all cores: of fewer threads nothing is known. */
+const facts = ({ threads }: CpuOptions, measuring: Measuring) =>
+  readMeasuredMachine(threads === 0 ? measuring : "never").pipe(
+    Effect.mapError((failed) => (failed._tag === "BandwidthUnknown" ? backendFailure(failed.reason) : failed)),
+    Effect.map(({ machine: { memoryBytes }, bandwidthBytesPerSecond }) => ({
+      name: "cpu",
+      memoryBytes,
+      ...(threads === 0 && bandwidthBytesPerSecond !== undefined && { bandwidthBytesPerSecond })
+    }))
+  )
 
 const plugin = definePlugin({
   kind: "backend",
@@ -22,7 +34,8 @@ const plugin = definePlugin({
   engine: "^0.1.0",
   module: import.meta.url,
   options: CpuOptions,
-  facts: () => Effect.map(readMachine, ({ memoryBytes }) => ({ name: "cpu", memoryBytes })),
+  facts: (options) => facts(options, "never"),
+  measure: facts,
   open: openCpuDevice
 })
 

@@ -1,5 +1,11 @@
 // Where is libpowerinfer_cuda?
-import { locateLibrary, type NativeLibraryError, type NativeTarget, type PluginKernels } from "@powerinfer/core"
+import {
+  findLibrary,
+  locateLibrary,
+  type NativeLibraryError,
+  type NativeTarget,
+  type PluginKernels
+} from "@powerinfer/core"
 import { Effect } from "effect"
 
 const gpu: NativeTarget = {
@@ -13,9 +19,15 @@ const simulator: NativeTarget = {
   tools: []
 }
 
+const kernelsAt = (path: string): PluginKernels => ({
+  candidates: [path],
+  build: "remove it, and it is built again"
+})
+
 /** Finds the library, or builds it where there is what that takes. */
 export const cudaKernels = (simulated: boolean): Effect.Effect<PluginKernels, NativeLibraryError> =>
-  Effect.map(locateLibrary({ target: simulated ? simulator : gpu }), ({ path }) => ({
-    candidates: [path],
-    build: "remove it, and it is built again"
-  }))
+  Effect.map(locateLibrary({ target: simulated ? simulator : gpu }), ({ path }) => kernelsAt(path))
+
+/** Finds the library; undefined where it would have to be built. */
+export const installedKernels = (simulated: boolean): Effect.Effect<PluginKernels | undefined, NativeLibraryError> =>
+  Effect.map(findLibrary({ target: simulated ? simulator : gpu }), (found) => found && kernelsAt(found.path))

@@ -11,19 +11,29 @@
 import {
   BackendFailure,
   definePlugin,
+  type Measuring,
   nativeDeviceFacts,
   openNativeDevice,
   type PluginUse,
-  usePlugin
+  usePlugin,
+  type Workload
 } from "@powerinfer/core"
-import { Effect } from "effect"
-import { cudaKernels } from "./library.ts"
+import { Effect, Result } from "effect"
+import { cudaKernels, installedKernels } from "./library.ts"
+import { modelMemory } from "./model_memory.ts"
 import { CudaOptions } from "./options.ts"
 import { budgetedBytes, parseBudget } from "./vram_budget.ts"
 
 export { CudaOptions } from "./options.ts"
 
 const failure = (reason: string) => new BackendFailure({ backend: "cuda", reason })
+
+/** The memory of the device is what a placement may fill. */
+const facts = Effect.fnUntraced(function* (options: CudaOptions, measuring: Measuring, workload?: Workload) {
+  const said = yield* nativeDeviceFacts(yield* cudaKernels(options.simulated), options.device, measuring)
+  const memoryBytes = budgetedBytes(said, options.vramBudget)
+  return { ...said, memoryBytes, ...(workload && { modelMemory: modelMemory(workload) }) }
+})
 
 const plugin = definePlugin({
   kind: "backend",
@@ -32,9 +42,18 @@ const plugin = definePlugin({
   engine: "^0.1.0",
   module: import.meta.url,
   options: CudaOptions,
-  facts: Effect.fnUntraced(function* ({ device, simulated, vramBudget }: CudaOptions) {
-    const facts = yield* nativeDeviceFacts(yield* cudaKernels(simulated), device)
-    return { ...facts, memoryBytes: budgetedBytes(facts, vramBudget) }
+  facts: (options, workload) => facts(options, "never", workload),
+  measure: facts,
+  devices: Effect.fnUntraced(function* ({ simulated }: CudaOptions) {
+    const kernels = yield* installedKernels(simulated)
+    if (kernels === undefined) return []
+    const found: Array<typeof CudaOptions.Encoded> = []
+    for (let device = 0; ; device++) {
+      const answer = yield* Effect.result(nativeDeviceFacts(kernels, device))
+      // The first one says why there is none, the others that there are no more.
+      if (Result.isFailure(answer)) return device === 0 ? yield* answer.failure : found
+      found.push({ ...(simulated && { simulated }), ...(device > 0 && { device }) })
+    }
   }),
   open: Effect.fnUntraced(function* ({ device, simulated, vramBudget }: CudaOptions, context) {
     const biased = context.model.blocks.findIndex(({ gate }) => gate?.bias !== undefined)

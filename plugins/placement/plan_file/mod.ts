@@ -9,6 +9,7 @@ import {
   planFile,
   type PluginUse,
   readShares,
+  shareMemoryBytes,
   usePlugin
 } from "@powerinfer/core"
 import { Effect, Schema } from "effect"
@@ -46,10 +47,13 @@ const plugin = definePlugin({
       ownersOf(plan, ffnWidth)
     )
     for (const [index, device] of devices.entries()) {
-      const rest = index === plan.home ? homeMemoryBytes(model, reservedBytes) : (reservedBytes?.workspaceBytes ?? 0)
-      if (needed[index]! + rest <= device.memoryBytes) continue
+      const isHome = index === plan.home
+      if (!isHome && needed[index] === 0) continue
+      const rest = isHome ? homeMemoryBytes(model, reservedBytes, device) : shareMemoryBytes(reservedBytes, device)
+      const wanted = needed[index]! * (device.modelMemory?.neuronScale ?? 1) + rest
+      if (wanted <= device.memoryBytes) continue
       return yield* impossible(
-        `${file} puts ${gib(needed[index]! + rest)} on ${device.name}, which has ${gib(device.memoryBytes)}; lower --ctx or make another plan with powerinfer place`
+        `${file} puts ${gib(wanted)} on ${device.name}, which has ${gib(device.memoryBytes)}; lower --ctx or make another plan with powerinfer place`
       )
     }
     return plan

@@ -49,8 +49,8 @@ describe("the options of the CPU backend", () => {
 describe("the facts of the CPU backend", () => {
   test("are the machine's memory", async () => {
     const { memoryBytes } = await Effect.runPromise(readMachine)
-    const backend = await Effect.runPromise(loadPlugin(cpu()))
-    expect(await Effect.runPromise(backend.facts)).toEqual({ name: "cpu", memoryBytes })
+    const { backend } = await Effect.runPromise(loadPlugin(cpu()))
+    expect(await Effect.runPromise(backend.facts())).toMatchObject({ name: "cpu", memoryBytes })
     expect(memoryBytes).toBeGreaterThan(2 ** 26)
   })
 })

@@ -5,4 +5,7 @@ import backendCuda from "@powerinfer/backend-cuda"
 import { backendContract } from "@powerinfer/core/testing"
 import { oracle } from "../../../support/plans.ts"
 
-backendContract({ test, plugin: backendCuda, options: { simulated: true }, oracle })
+/** Wide matrices take the simulator seconds, more on cores that others want too. */
+const patient = (name: string, run: () => Promise<void>) => test(name, run, 120_000)
+
+backendContract({ test: patient, plugin: backendCuda, options: { simulated: true }, oracle })
