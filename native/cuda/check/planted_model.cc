@@ -97,7 +97,8 @@ const PlantedShape& planted_shape(const std::string& name) {
 double planted_bytes(const PlantedShape& shape, const PlantedType& type) { return total_bytes(tensors_of(shape, type), true); }
 
 PlantedModel::PlantedModel(const PlantedShape& s, const PlantedType& type, double active_share, const std::string& path)
-    : shape(library_shape(s)), file(powerinfer_file_close), tensors(tensors_of(s, type)), firing_shares(powerinfer_check::firing_shares(s.ffn_width, active_share)) {
+    : shape(library_shape(s)), file(powerinfer_file_close), tensors(tensors_of(s, type)),
+      firing_shares(powerinfer_check::firing_shares(s.ffn_width, active_share)) {
   for (uint32_t i = 0; i < s.head_width / 2; ++i) {
     inverse_frequencies.push_back(static_cast<float>(std::pow(10000.0, -2.0 * i / s.head_width)));
   }
