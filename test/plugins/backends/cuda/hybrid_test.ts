@@ -4,8 +4,9 @@ import { describe, expect, test } from "bun:test"
 import { cuda } from "@powerinfer/backend-cuda"
 import { Batch, evaluateTokens, openForward, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
 import { Effect } from "effect"
-import signBits from "@powerinfer/predictor-sign-bits"
+import { signBits } from "@powerinfer/predictor-sign-bits"
 import { cpu, everyNeuron, exactGate, models, reference, withPlan } from "../../../support/plans.ts"
+import { hasSimulator } from "../../../support/simulator.ts"
 import firstDeviceShare from "../../../support/plugins/first_device_share.ts"
 import halves from "../../../support/plugins/halves.ts"
 import largestShare from "../../../support/plugins/largest_share.ts"
@@ -28,7 +29,7 @@ const logitsOf = async (plan: OpenPlan): Promise<Float32Array> => {
 const largestError = (a: Float32Array, b: Float32Array): number =>
   a.reduce((largest, value, index) => Math.max(largest, Math.abs(value - b[index]!)), 0)
 
-describe("forward() with a CUDA device", () => {
+describe.skipIf(!hasSimulator)("forward() with a CUDA device", () => {
   const plans = [
     ["alone", { backends: [gpu] }],
     ["as the home beside the CPU", { backends: [gpu, cpu()], ...inHalves }],
@@ -75,12 +76,12 @@ const greedyTokens = (plan: OpenPlan): Promise<ReadonlyArray<number>> =>
     return written
   }).pipe(Effect.scoped, Effect.runPromise)
 
-describe("the default model's greedy tokens with a CUDA device", () => {
+describe.skipIf(!hasSimulator)("the default model's greedy tokens with a CUDA device", () => {
   const share = (hot: number) => ({
     backends: [gpu, cpu()],
     placement: usePlugin(firstDeviceShare, { share: hot })
   })
-  const signs = usePlugin(signBits, { margin: 1 })
+  const signs = signBits({ margin: 1 })
   const cases: ReadonlyArray<readonly [string, PluginUse<"predictor">, ReadonlyArray<readonly [string, object]>]> = [
     [
       models.f16,
