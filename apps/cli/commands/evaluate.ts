@@ -15,6 +15,7 @@ import {
   textTokens
 } from "powerinfer"
 import { readCorpus } from "../corpus_text.ts"
+import { holdingWholeBlocks } from "../auto_backends.ts"
 import { engineOptions } from "../engine_settings.ts"
 import { evaluationJson, evaluationText } from "../evaluation_report.ts"
 import { findPlugin } from "../find_plugin.ts"
@@ -64,7 +65,7 @@ const run = Effect.fnUntraced(function* (input: EvaluateInput, announce: (line: 
       ...(windowSeed !== undefined && { windowSeed })
     }
   )
-  const options = yield* engineOptions(input.model, { ...input, ctx: undefined })
+  const options = yield* engineOptions(input.model, { ...holdingWholeBlocks(input), ctx: undefined })
   const asked = yield* openPlan(model, options, announce)
   const predictor = yield* findPlugin("predictor", "every_neuron")
   const dense = yield* openPlan(model, { ...options, predictor }, announce)

@@ -16,6 +16,7 @@ import {
   writeWholeFile
 } from "powerinfer"
 import { activationJson, activationText } from "../activation_report.ts"
+import { holdingWholeBlocks } from "../auto_backends.ts"
 import { engineOptions, settingsJson } from "../engine_settings.ts"
 import type { EngineFlags } from "../flags.ts"
 import { note, print, printJson } from "../output.ts"
@@ -65,7 +66,11 @@ export const profile = Effect.fnUntraced(function* (input: ProfileInput) {
 export const prepareTexts = Effect.fnUntraced(function* (input: TextInput) {
   const corpora = yield* Effect.forEach(input.texts, openText)
   const model = yield* openModel(input.model)
-  const options = yield* engineOptions(input.model, { ...input, ctx: undefined, predictor: "every_neuron" })
+  const options = yield* engineOptions(input.model, {
+    ...holdingWholeBlocks(input),
+    ctx: undefined,
+    predictor: "every_neuron"
+  })
   const settings = yield* settingsJson(options)
   return {
     input,
