@@ -6,14 +6,7 @@ import { backendContract, type DefineTest } from "@powerinfer/core/testing"
 import { oracle } from "../../../support/plans.ts"
 import { hasSimulator } from "../../../support/simulator.ts"
 
-<<<<<<< HEAD
-/** Wide matrices take the simulator seconds, more on cores that others want too. */
-const patient = (name: string, run: () => Promise<void>) => test(name, run, 120_000)
-
-backendContract({ test: patient, plugin: backendCuda, options: { simulated: true }, oracle })
-=======
 /** The simulator takes its time, on machines that do other things too the more. */
 const define: DefineTest = (name, run) => test.skipIf(!hasSimulator)(name, run, 60_000)
 
 backendContract({ test: define, plugin: backendCuda, options: { simulated: true }, oracle })
->>>>>>> auto-work
