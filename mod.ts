@@ -5,6 +5,7 @@ import {
   Engine as CoreEngine,
   type EngineError,
   type EngineOptions,
+  findDevices,
   openEngine,
   openModel,
   pickPlugin,
@@ -22,7 +23,7 @@ export const firstPartyPlugins = Effect.runSync(
 /** What runs where nobody says otherwise. */
 const pluginDefaults = {
   backend: "cpu",
-  placement: "single_device",
+  placement: (backendCount: number) => (backendCount > 1 ? "auto" : "single_device"),
   predictor: (sparse: boolean) => (sparse ? "exact_gate" : "every_neuron")
 } as const
 
@@ -33,7 +34,8 @@ const batchDefaults = { rowCountMax: 64, sparseRowCountMax: 8 } as const
 export type EngineSettings = Pick<EngineOptions, "model"> & Partial<EngineOptions>
 
 /**
- * The engine with our plugins as defaults: the CPU; `exact_gate` where the model's activation makes zeros, else `every_neuron`; one device.
+ * The engine with our plugins as defaults: a GPU where one answers, and the CPU; `exact_gate` where the model's activation makes zeros, else
+ * `every_neuron`; of several devices `auto` says who holds what.
  *
  * @example
  * ```ts
@@ -47,16 +49,28 @@ export class Engine extends CoreEngine {
   }
 }
 
-/** Fills in the defaults of `Engine.layer`; reads the model's header to choose the predictor. Fails if a default is not installed. */
+/**
+ * The devices of this machine, as they are used where nobody names any: those that backends of ours find without building anything and that run the
+ * model (absent: any), then the CPU.
+ */
+export const autoBackends = Effect.fnUntraced(function* (model: string | undefined, announce: (line: string) => void) {
+  const { plugins } = yield* firstPartyPlugins
+  const found = yield* findDevices(plugins, model === undefined ? undefined : openModel(model), announce)
+  return [...found, yield* pickPlugin(plugins, "backend", pluginDefaults.backend)]
+}, Effect.mapError(toEngineError))
+
+/** Fills in the defaults of `Engine.layer`; reads the model's header to choose backends and predictor. Fails if a default is not installed. */
 export const withDefaults = Effect.fnUntraced(function* (settings: EngineSettings) {
   const { plugins } = yield* firstPartyPlugins
   const predictorName = () => Effect.map(openModel(settings.model), ({ sparse }) => pluginDefaults.predictor(sparse))
+  const backends = settings.backends ?? (yield* autoBackends(settings.model, settings.announce ?? (() => {})))
+  const placementName = pluginDefaults.placement(backends.length)
   return {
     ...batchDefaults,
     ...settings,
-    backends: settings.backends ?? [yield* pickPlugin(plugins, "backend", pluginDefaults.backend)],
+    backends,
     known: settings.known ?? plugins,
-    placement: settings.placement ?? (yield* pickPlugin(plugins, "placement", pluginDefaults.placement)),
+    placement: settings.placement ?? (yield* pickPlugin(plugins, "placement", placementName)),
     predictor: settings.predictor ?? (yield* pickPlugin(plugins, "predictor", yield* predictorName()))
   } satisfies EngineOptions
 }, Effect.mapError(toEngineError))

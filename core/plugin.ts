@@ -3,6 +3,7 @@ import type { Effect, Schema, Scope } from "effect"
 import type { ArtifactUnreadable, StaleArtifact } from "./artifacts/artifact.ts"
 import type { BackendFailure, Device, DeviceContext, NotEnoughMemory } from "./backend.ts"
 import type { GgufError } from "./gguf/gguf_error.ts"
+import type { Model } from "./model/model.ts"
 import type { NativeLibraryError } from "./native/library.ts"
 import type {
   DeviceFacts,
@@ -75,9 +76,10 @@ export interface BackendPlugin<Options = unknown, Encoded = unknown> extends Plu
    * Of a backend whose devices a machine may have or not: what opens each that is here and answers, looked for without building anything; of `options` it
    * keeps what says where to look. Empty: what it needs is not installed. Absent: its options say what it is, and nobody looks for it.
    *
-   * - fails  in the words of what is installed and does not work
+   * - `model`  only those that can run it
+   * - fails    in the words of what is installed and does not work, or cannot run the model
    */
-  devices?(options: Options): Effect.Effect<ReadonlyArray<Encoded>, BackendFailure | NativeLibraryError>
+  devices?(options: Options, model?: Model): Effect.Effect<ReadonlyArray<Encoded>, BackendFailure | NativeLibraryError>
 }
 
 /** Opens to a `NeuronSelector`. */

@@ -2,6 +2,7 @@
 import { basename } from "node:path"
 import { Effect } from "effect"
 import { type EngineSettings, openEngine, withDefaults } from "powerinfer"
+import { autoBackendTexts, leavesBackendsOpen } from "./auto_backends.ts"
 import type { EngineFlags } from "./flags.ts"
 import { pluginReport } from "./plugin_report.ts"
 import { pluginUses } from "./plugin_uses.ts"
@@ -14,8 +15,13 @@ interface ProfileFlag {
 }
 
 /** Flags, then the settings file; what neither asks for stays open. Fails with `InvalidUsage`, `PluginUnavailable` or `PluginIncompatible`. */
-export const engineSettings = Effect.fnUntraced(function* (model: string, flags: EngineFlags) {
+export const engineSettings = Effect.fnUntraced(function* (
+  model: string,
+  flags: EngineFlags,
+  announce: (line: string) => void = announcePlainly
+) {
   const { file } = flags
+  const backends = leavesBackendsOpen(flags.backend, file) ? yield* autoBackendTexts(model, announce) : flags.backend
   const textsOf = (text: string | undefined) => (text === undefined ? [] : [text])
   const [predictor] = yield* pluginUses("predictor", textsOf(flags.predictor), flags)
   const [placement] = yield* pluginUses("placement", textsOf(flags.placement), flags)
@@ -26,7 +32,7 @@ export const engineSettings = Effect.fnUntraced(function* (model: string, flags:
   const settings: EngineSettings = {
     model,
     known: yield* knownPlugins,
-    backends: yield* pluginUses("backend", flags.backend, flags),
+    backends: yield* pluginUses("backend", backends, flags),
     ...(predictor && { predictor }),
     ...(placement && { placement }),
     ...(rowCountMax !== undefined && { rowCountMax }),
@@ -37,16 +43,24 @@ export const engineSettings = Effect.fnUntraced(function* (model: string, flags:
 })
 
 /** Settings with the engine's defaults: everything that a run depends on, to open or to report. */
-export const engineOptions = Effect.fnUntraced(function* (model: string, flags: EngineFlags & ProfileFlag) {
-  return yield* withDefaults({ ...(yield* engineSettings(model, flags)), profile: flags.profile ?? false })
+export const engineOptions = Effect.fnUntraced(function* (
+  model: string,
+  flags: EngineFlags & ProfileFlag,
+  announce?: (line: string) => void
+) {
+  return yield* withDefaults({ ...(yield* engineSettings(model, flags, announce)), profile: flags.profile ?? false })
 })
+
+const announcePlainly = (line: string): void => {
+  process.stderr.write(`${line}\n`)
+}
 
 /** Opens the engine in its worker, with progress on standard error. */
 export const openFlaggedEngine = Effect.fnUntraced(function* (model: string, flags: EngineFlags & ProfileFlag) {
   return yield* withProgress(
     `Loading ${basename(model)}`,
     Effect.fnUntraced(function* (announce) {
-      const options = yield* engineOptions(model, flags)
+      const options = yield* engineOptions(model, flags, announce)
       return { options, engine: yield* openEngine({ ...options, announce }) }
     })
   )

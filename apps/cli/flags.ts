@@ -67,7 +67,7 @@ export const engineFlags = (known: KnownOptions) => ({
     Flag.String("placement").pipe(
       Flag.withMetavar("NAME[:OPTIONS]"),
       Flag.withDescription(
-        `Who holds which neurons: a name of powerinfer plugin list, a path or a package${howToSee("placement", known)}`
+        `Who holds which neurons: a name of powerinfer plugin list, a path or a package; absent: auto where there are several backends${howToSee("placement", known)}`
       )
     )
   ),
@@ -75,7 +75,7 @@ export const engineFlags = (known: KnownOptions) => ({
     Flag.withMetavar("NAME[:OPTIONS]"),
     Flag.between(0, 64),
     Flag.withDescription(
-      `A device: a name of powerinfer plugin list, a path or a package; may be repeated; absent: cpu${howToSee("backend", known)}`
+      `A device: a name of powerinfer plugin list, a path or a package; may be repeated; auto, or absent: a GPU where one answers, and the cpu${howToSee("backend", known)}`
     )
   ),
   pluginOptions: optionFlags(known),

@@ -1,6 +1,7 @@
 // What do the plugins say of themselves that a command line and a settings file name? The part of known_options.ts that loads the core.
 import { Effect } from "effect"
 import type { OptionField, PluginKind } from "powerinfer"
+import { autoBackendTexts, leavesBackendsOpen } from "./auto_backends.ts"
 import type { ScannedArguments } from "./argument_scan.ts"
 import { InvalidUsage } from "./invalid_usage.ts"
 import type { KnownField, KnownOptions } from "./known_options.ts"
@@ -12,9 +13,11 @@ export const loadKnownOptions = Effect.fnUntraced(function* (scanned: ScannedArg
   const file = path === undefined ? undefined : yield* readSettingsFile(path)
   const fieldsOf = Effect.fnUntraced(function* (kind: PluginKind) {
     const flags = scanned.optionFlags.filter((flag) => flag.kind === kind)
-    const named = namedPlugins(kind, scanned.plugins[kind], file)
-    // A default is asked for its options only by a flag that sets one.
-    if (flags.length === 0 && named.every(({ from }) => from === "default")) return []
+    const open = kind === "backend" && leavesBackendsOpen(scanned.plugins.backend, file)
+    // Devices are looked for, and asked for their options, only for a flag that sets one.
+    if (flags.length === 0 && open) return []
+    const texts = open ? yield* autoBackendTexts(undefined, () => {}) : scanned.plugins[kind]
+    const named = namedPlugins(kind, texts, file)
     const opened = yield* Effect.forEach(named, ({ text }) => openFields(kind, text))
     const fields = mergeFields(opened.map(({ plugin, fields }) => ({ name: plugin.name, fields })))
     for (const { flag, key } of flags) {

@@ -25,7 +25,9 @@ export const placeCommand = Command.make(
     backend: Flag.String("backend").pipe(
       Flag.withMetavar("NAME[:OPTIONS]"),
       Flag.between(0, 64),
-      Flag.withDescription("With --devices here: a device; may be repeated; absent: cpu")
+      Flag.withDescription(
+        "With --devices here: a device; may be repeated; absent: a GPU where one answers, and the cpu"
+      )
     ),
     calibrate: Flag.Boolean("calibrate").pipe(
       Flag.withDescription(

@@ -4,9 +4,6 @@ import { importPlugin, type OptionField, optionFields, type PluginKind } from "p
 import { findPlugin } from "./find_plugin.ts"
 import type { PluginSection, SettingsFile } from "./settings_file.ts"
 
-/** Runs a model that names no device. */
-const defaultBackend = "cpu"
-
 /** NAME[:OPTIONS], and where it stands. */
 export interface NamedPlugin {
   readonly text: string
@@ -25,7 +22,7 @@ export const namedPlugins = (
   if (texts.length > 0) return texts.map((text) => ({ text, from: `--${kind}` }))
   const sections = file?.plugins[kind] ?? []
   if (file && sections.length > 0) return sections.map((section) => ({ text: section.use, from: file.path, section }))
-  return kind === "backend" ? [{ text: defaultBackend, from: "default" }] : []
+  return []
 }
 
 /** The plugin that a text means, its own options in the text, and the fields of all that it has. */

@@ -54,16 +54,22 @@ export const presentDevices = Effect.fnUntraced(function* (
       const said = yield* asked.facts(options.workload)
       const facts = { ...said, ...(asked.measure && speedOf(yield* asked.measure("once"))) }
       const threads = typeof backend.options["threads"] === "number" ? backend.options["threads"] : 0
-      if (!options.calibrate) {
+      const calibration = options.calibrate
+        ? yield* Effect.scoped(calibrateOn(model, backend, { cacheType: options.cacheType, threads }, announce)).pipe(
+            // A device that holds a part of the model can be planned for: by what reading takes there.
+            Effect.catchTag("NotEnoughMemory", ({ message }) => {
+              announce(`${facts.name} is not calibrated: ${message}`)
+              return Effect.undefined
+            })
+          )
+        : undefined
+      if (calibration === undefined) {
         const bandwidth = facts.bandwidthBytesPerSecond ?? (yield* measureBandwidth({ threads }))
         const device: DeviceFacts = { ...facts, bandwidthBytesPerSecond: bandwidth }
         return { device, activeShare: undefined }
       }
-      const { speed, activeShare } = yield* Effect.scoped(
-        calibrateOn(model, backend, { cacheType: options.cacheType, threads }, announce)
-      )
-      const device: DeviceFacts = { ...facts, ...speed }
-      return { device, activeShare }
+      const device: DeviceFacts = { ...facts, ...calibration.speed }
+      return { device, activeShare: calibration.activeShare }
     })
   )
   const present: PresentDevices = {

@@ -1,6 +1,7 @@
 // How does the name of a plugin become something that opens? Its module is imported, and everything that it says about itself is checked.
 import { Effect, Schema, SchemaAST, type Scope } from "effect"
 import { loadPluginLibrary } from "../native/plugin_library.ts"
+import type { Model } from "../model/model.ts"
 import type { Workload } from "../placement.ts"
 import {
   type BackendPlugin,
@@ -27,7 +28,7 @@ export interface LoadedPlugin<Kind extends PluginKind = PluginKind> {
 export interface LoadedBackend {
   readonly facts: (workload?: Workload) => ReturnType<BackendPlugin["facts"]>
   readonly measure: ((measuring: "once" | "again") => ReturnType<NonNullable<BackendPlugin["measure"]>>) | undefined
-  readonly devices: ReturnType<NonNullable<BackendPlugin["devices"]>> | undefined
+  readonly devices: ((model?: Model) => ReturnType<NonNullable<BackendPlugin["devices"]>>) | undefined
 }
 
 /** Longer than any module takes that does not wait for something that never comes. */
@@ -106,7 +107,7 @@ export const bindPlugin = Effect.fnUntraced(function* <Kind extends PluginKind>(
 const bindBackend = (plugin: BackendPlugin, options: unknown): LoadedBackend => ({
   facts: (workload) => Effect.suspend(() => plugin.facts(options, workload)),
   measure: plugin.measure && ((measuring) => Effect.suspend(() => plugin.measure!(options, measuring))),
-  devices: plugin.devices && Effect.suspend(() => plugin.devices!(options))
+  devices: plugin.devices && ((model) => Effect.suspend(() => plugin.devices!(options, model)))
 })
 
 /** A struct of no fields, which Effect takes for any object. */

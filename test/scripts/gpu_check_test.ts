@@ -54,10 +54,8 @@ const statuses = ({ steps }: Report) => Object.fromEntries(steps.map(({ name, st
 
 describe.skipIf(!canBuild)("scripts/gpu_check (cuda-sim)", () => {
   const folder = mkdtempSync(join(tmpdir(), "powerinfer-gpu-check-test-"))
-  const check = (...args: ReadonlyArray<string>) => [
-    ...["scripts/gpu_check", "--simulated", "--quick", "--build", build, "--folder", folder],
-    ...args
-  ]
+  const always = ["scripts/gpu_check", "--simulated", "--quick", "--build", build, "--folder", folder]
+  const check = (...args: ReadonlyArray<string>) => [...always, ...args]
   const read = (path: string) => JSON.parse(readFileSync(path, "utf8")) as Report
   const goodFile = join(folder, "good.json")
   const badFile = join(folder, "bad.json")
@@ -176,16 +174,19 @@ describe.skipIf(!canBuild)("scripts/gpu_check (cuda-sim)", () => {
     expect(readdirSync(models)).toEqual([])
   }, 30_000)
 
+  const hybridBench = (...args: ReadonlyArray<string>) => {
+    const model = ["--shape", "tiny", "--type", "Q8_0", "--folder", folder]
+    const plugin = join(build, "libpowerinfer_cuda_simulated.so")
+    const device = ["--plugin", plugin, "--device-bandwidth", "1e9", "--hand-off", "1e-5"]
+    const counts = ["--tokens", "1", "--rounds", "1", "--threads", "1", "--selections", "gate", "--budgets", "1"]
+    return [join(build, "powerinfer_hybrid_bench"), ...model, ...device, ...counts, ...args]
+  }
+
   test("powerinfer_hybrid_bench runs a plan from a file, and refuses one that names no neurons of the model", async () => {
     const planFile = join(folder, "plan.txt")
     const bench = (text: string) => {
       writeFileSync(planFile, text)
-      const [plugin, options] = [join(build, "libpowerinfer_cuda_simulated.so"), ["--shape", "tiny", "--type", "Q8_0"]]
-      return run(
-        ...[join(build, "powerinfer_hybrid_bench"), "--plugin", plugin, ...options, "--folder", folder],
-        ...["--device-bandwidth", "1e9", "--hand-off", "1e-5", "--tokens", "1", "--rounds", "1", "--threads", "1"],
-        ...["--selections", "gate", "--budgets", "1", "--policies", "greedy", "--plan", `mine=${planFile}`]
-      )
+      return run(...hybridBench("--policies", "greedy", "--plan", `mine=${planFile}`))
     }
     const { output } = await bench("0-127 300 511\n-\n")
     const mine = (JSON.parse(output) as Report["hybrid"][number]).plans.find(({ policy }) => policy === "mine")!
@@ -200,5 +201,22 @@ describe.skipIf(!canBuild)("scripts/gpu_check (cuda-sim)", () => {
       expect(errors).toContain(words)
       expect(status).toBe(2)
     }
+  }, 60_000)
+
+  test("powerinfer_hybrid_bench refuses plans that the device has no room for, and those that are the same", async () => {
+    const { status, output } = await run(
+      "env",
+      "CUDA_SIM_MEMORY=500000",
+      ...hybridBench("--policies", "by_block,greedy")
+    )
+    expect(status).toBe(0)
+    const { plans } = JSON.parse(output) as Report["hybrid"][number]
+    expect(plans.map(({ policy, refused }) => `${policy} ${refused === undefined}`)).toEqual([
+      "all_cpu true",
+      "all_gpu false",
+      "by_block false",
+      "greedy false"
+    ])
+    expect(plans.at(-1)!.refused).toContain("are free")
   }, 60_000)
 })

@@ -88,7 +88,7 @@ const search = Effect.fnUntraced(function* (use: PluginUse<"backend">, measuring
   const { plugin, backend } = yield* loadPlugin(use)
   const { name } = plugin
   const look = Effect.gen(function* () {
-    const found = (yield* backend.devices ?? Effect.succeed([use.options])) as ReadonlyArray<PluginUse["options"]>
+    const found = (yield* backend.devices?.() ?? Effect.succeed([use.options])) as ReadonlyArray<PluginUse["options"]>
     return yield* Effect.forEach(
       found,
       Effect.fnUntraced(function* (options) {

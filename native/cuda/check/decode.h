@@ -13,6 +13,9 @@ enum class Selection {
   kPredictor  // the planted low_rank predictor names them
 };
 
+// As the engine calls it.
+inline const char* name_of(Selection selection) { return selection == Selection::kGate ? "exact_gate" : "low_rank"; }
+
 // What a run may leave out, to learn how long the rest takes. Tokens are then wrong.
 enum class Parts { kAll, kWithoutCpu, kWithoutFfn };
 

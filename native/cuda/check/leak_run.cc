@@ -31,7 +31,7 @@ MemoryTaken memory_taken(uint32_t plugin) {
 
 }  // namespace
 
-Json run_for_leaks(const CpuModel& cpu, uint32_t plugin, const Plan& plan, uint32_t token_count, uint32_t position_count) {
+LeakRun run_for_leaks(const CpuModel& cpu, uint32_t plugin, const Plan& plan, uint32_t token_count, uint32_t position_count) {
   std::vector<float> logits(cpu.planted.shape.vocabulary_size);
   uint32_t token = 1;
   MemoryTaken before{};
@@ -46,13 +46,14 @@ Json run_for_leaks(const CpuModel& cpu, uint32_t plugin, const Plan& plan, uint3
   }
   const MemoryTaken after = memory_taken(plugin);
   const double device_growth = before.device_available_bytes - after.device_available_bytes, host_growth = after.host_bytes - before.host_bytes;
-  return Json()
-      .number("tokens", token_count)
-      .number("tokens_a_sequence", position_count)
-      .number("device_growth_bytes", device_growth)
-      .number("host_growth_bytes", host_growth)
-      .number("host_growth_allowed_bytes", kAllowedHostBytes)
-      .flag("passes", token_count > 2 * position_count && device_growth <= 0 && host_growth <= kAllowedHostBytes);
+  const bool passes = token_count > 2 * position_count && device_growth <= 0 && host_growth <= kAllowedHostBytes;
+  return {static_cast<double>(token_count), static_cast<double>(position_count), device_growth, host_growth, passes};
+}
+
+Json LeakRun::json() const {
+  Json json;
+  json.number("tokens", token_count).number("tokens_a_sequence", position_count).number("device_growth_bytes", device_growth_bytes);
+  return json.number("host_growth_bytes", host_growth_bytes).number("host_growth_allowed_bytes", kAllowedHostBytes).flag("passes", passes);
 }
 
 }  // namespace powerinfer_check

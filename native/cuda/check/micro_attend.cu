@@ -42,7 +42,8 @@ void measure_attend(const MicroPlace& place, std::vector<Json>& rows) {
                       place.stream);
       }
     });
-    rows.push_back(bandwidth_row(place, "attend", static_cast<double>(block_bytes), seconds / block_count).text("type", type.name).number("positions", position_count));
+    Json row = bandwidth_row(place, "attend", static_cast<double>(block_bytes), seconds / block_count);
+    rows.push_back(row.text("type", type.name).number("positions", position_count));
   }
 }
 

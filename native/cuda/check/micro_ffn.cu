@@ -94,7 +94,9 @@ void measure_sparse_ffn(const MicroPlace& place, std::vector<Json>& rows) {
     const uint64_t copies = std::min(gate.matrices().size(), down.matrices().size());
     const double seconds = graph_seconds(place.stream, place.repetitions, [&] {
       for (uint64_t copy = 0; copy < copies; ++copy) {
-        for (uint32_t set = 0; set < kSets; ++set) launch_block(place, buffers, set, gate.matrices()[copy].rows, up.matrices()[copy].rows, down.matrices()[copy]);
+        for (uint32_t set = 0; set < kSets; ++set) {
+          launch_block(place, buffers, set, gate.matrices()[copy].rows, up.matrices()[copy].rows, down.matrices()[copy]);
+        }
       }
     });
     const double blocks = static_cast<double>(copies) * kSets;

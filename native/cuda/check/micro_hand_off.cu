@@ -3,7 +3,8 @@
 //   launch         of the least work there is (four bytes are set to zero), as one of many in a queue
 //   graph_launch   of a graph of that, until it is done
 //   hand_over      until the host sees the hidden vector and the neurons' names in its memory, from the launch on
-//   hand_off       all that a divided block adds: hand over, copy a partial sum to where the device reads it, and merge it; the next hand-over waits for the merge
+//   hand_off       all that a divided block adds: hand over, copy a partial sum to where the device reads it, and merge it; the next hand-over waits for
+//                  the merge
 #include <algorithm>
 
 #include "../memory.h"

@@ -91,8 +91,8 @@ Json row_of(const std::vector<PlanRun>& runs, size_t index, const CpuModel& cpu,
   const PlanRun& run = asked.same_as < 0 ? asked : runs[static_cast<size_t>(asked.same_as)];
   const powerinfer_model_shape& shape = cpu.planted.shape;
   Json row;
-  row.text("selection", cpu.selection == Selection::kGate ? "exact_gate" : "low_rank").text("policy", asked.policy).number("budget_share", asked.budget_share);
-  if (!asked.refused.empty()) return row.text("refused", asked.refused);
+  row.text("selection", name_of(cpu.selection)).text("policy", asked.policy).number("budget_share", asked.budget_share);
+  if (!run.refused.empty()) return row.text("refused", run.refused);
   if (!run.failed.empty()) return row.text("failed", run.failed);
   if (asked.same_as >= 0) row.text("same_as", run.policy).number("same_as_budget_share", run.budget_share);
   double on_device = 0;
@@ -124,9 +124,9 @@ Json row_of(const std::vector<PlanRun>& runs, size_t index, const CpuModel& cpu,
       .flag("agrees", run.agreement.holds());
   if (run.without_cpu.token_count > 0) row.number("control_logit_error", run.without_cpu.logit_error).flag("control_shows", run.control_shows());
   for (const PlanRun& other : runs) {
-    if (other.policy != "by_block" || other.budget_share != asked.budget_share || !other.refused.empty()) continue;
+    if (other.policy != "by_block" || other.budget_share != asked.budget_share) continue;
     const PlanRun& rival = other.same_as < 0 ? other : runs[static_cast<size_t>(other.same_as)];
-    if (rival.failed.empty()) row.number("times_by_block", median(rival.token_s) / token_s);
+    if (!rival.token_s.empty()) row.number("times_by_block", median(rival.token_s) / token_s);
   }
   return row;
 }

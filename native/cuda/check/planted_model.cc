@@ -16,7 +16,7 @@ constexpr PlantedShape kShapes[] = {
     {"bamboo-7b", 32, 4096, 14336, 32, 8, 128, 32000},  // Mistral's and Bamboo's
     {"llama-13b", 40, 5120, 13824, 40, 40, 128, 32000},
     {"llama-70b", 80, 8192, 28672, 64, 8, 128, 32000},
-    {"bamboo-4-blocks", 4, 4096, 14336, 32, 8, 128, 32000},
+    {"bamboo-8-blocks", 8, 4096, 14336, 32, 8, 128, 32000},
     {"tiny", 2, 128, 512, 4, 2, 32, 96},
 };
 
@@ -97,7 +97,8 @@ const PlantedShape& planted_shape(const std::string& name) {
 double planted_bytes(const PlantedShape& shape, const PlantedType& type) { return total_bytes(tensors_of(shape, type), true); }
 
 PlantedModel::PlantedModel(const PlantedShape& s, const PlantedType& type, double active_share, const std::string& path)
-    : shape(library_shape(s)), file(powerinfer_file_close), tensors(tensors_of(s, type)), firing_shares(powerinfer_check::firing_shares(s.ffn_width, active_share)) {
+    : shape(library_shape(s)), file(powerinfer_file_close), tensors(tensors_of(s, type)),
+      firing_shares(powerinfer_check::firing_shares(s.ffn_width, active_share)) {
   for (uint32_t i = 0; i < s.head_width / 2; ++i) {
     inverse_frequencies.push_back(static_cast<float>(std::pow(10000.0, -2.0 * i / s.head_width)));
   }

@@ -24,7 +24,7 @@ using namespace cuda_sim;
 
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 0;
-  if (options().driver_version < kRuntimeVersion) return returned(cudaErrorInsufficientDriver);
+  if (options().driver_version < CUDART_VERSION) return returned(cudaErrorInsufficientDriver);
   *count = device_count();
   return *count == 0 ? returned(cudaErrorNoDevice) : cudaSuccess;
 }

@@ -12,14 +12,17 @@ import {
   BackendFailure,
   definePlugin,
   type Measuring,
+  type Model,
   nativeDeviceFacts,
   openNativeDevice,
   type PluginUse,
+  roleBindings,
   usePlugin,
   type Workload
 } from "@powerinfer/core"
 import { Effect, Result } from "effect"
 import { cudaKernels, installedKernels } from "./library.ts"
+import { readTypes } from "./matrix_bytes.ts"
 import { modelMemory } from "./model_memory.ts"
 import { CudaOptions } from "./options.ts"
 import { budgetedBytes, parseBudget } from "./vram_budget.ts"
@@ -27,6 +30,17 @@ import { budgetedBytes, parseBudget } from "./vram_budget.ts"
 export { CudaOptions } from "./options.ts"
 
 const failure = (reason: string) => new BackendFailure({ backend: "cuda", reason })
+
+/** Why this model cannot run here. */
+const obstacleOf = (model: Model): string | undefined => {
+  const biased = model.blocks.findIndex(({ gate }) => gate?.bias !== undefined)
+  if (biased !== -1) return `block ${biased} has a bias on its gate, which no kernel adds`
+  const unread = roleBindings(model).find(({ tensor }) => !readTypes.includes(tensor.type))
+  return (
+    unread &&
+    `${unread.tensor.name} is of type ${unread.tensor.type}; a CUDA device reads ${readTypes.join(", ")}: convert the model to one of these, or run it on the CPU`
+  )
+}
 
 /** The memory of the device is what a placement may fill. */
 const facts = Effect.fnUntraced(function* (options: CudaOptions, measuring: Measuring, workload?: Workload) {
@@ -44,9 +58,11 @@ const plugin = definePlugin({
   options: CudaOptions,
   facts: (options, workload) => facts(options, "never", workload),
   measure: facts,
-  devices: Effect.fnUntraced(function* ({ simulated }: CudaOptions) {
+  devices: Effect.fnUntraced(function* ({ simulated }: CudaOptions, model?: Model) {
     const kernels = yield* installedKernels(simulated)
     if (kernels === undefined) return []
+    const obstacle = model && obstacleOf(model)
+    if (obstacle !== undefined) return yield* failure(obstacle)
     const found: Array<typeof CudaOptions.Encoded> = []
     for (let device = 0; ; device++) {
       const answer = yield* Effect.result(nativeDeviceFacts(kernels, device))
@@ -56,8 +72,8 @@ const plugin = definePlugin({
     }
   }),
   open: Effect.fnUntraced(function* ({ device, simulated, vramBudget }: CudaOptions, context) {
-    const biased = context.model.blocks.findIndex(({ gate }) => gate?.bias !== undefined)
-    if (biased !== -1) return yield* failure(`block ${biased} has a bias on its gate, which no kernel adds`)
+    const obstacle = obstacleOf(context.model)
+    if (obstacle !== undefined) return yield* failure(obstacle)
     const vram_budget_bytes = vramBudget === undefined ? 0 : parseBudget(vramBudget)
     return yield* openNativeDevice(yield* cudaKernels(simulated), context, { options: { device, vram_budget_bytes } })
   })

@@ -2,10 +2,11 @@
 // Method: the contract suite with the reference backend as the oracle.
 import { test } from "bun:test"
 import backendCuda from "@powerinfer/backend-cuda"
-import { backendContract } from "@powerinfer/core/testing"
+import { backendContract, type DefineTest } from "@powerinfer/core/testing"
 import { oracle } from "../../../support/plans.ts"
+import { hasSimulator } from "../../../support/simulator.ts"
 
-/** Wide matrices take the simulator seconds, more on cores that others want too. */
-const patient = (name: string, run: () => Promise<void>) => test(name, run, 120_000)
+/** The simulator takes its time, on machines that do other things too the more. */
+const define: DefineTest = (name, run) => test.skipIf(!hasSimulator)(name, run, 60_000)
 
-backendContract({ test: patient, plugin: backendCuda, options: { simulated: true }, oracle })
+backendContract({ test: define, plugin: backendCuda, options: { simulated: true }, oracle })

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { runCli } from "../../../apps/cli/run_cli.ts"
+import { root, runCli } from "../../../apps/cli/run_cli.ts"
 import { hasSimulator } from "../../../support/simulator.ts"
 
 const cache = mkdtempSync(join(tmpdir(), "powerinfer-devices-"))
@@ -39,6 +39,19 @@ describe.skipIf(!hasSimulator)("powerinfer devices --backend cuda:simulated=true
       [device!["bandwidth_bytes_per_s"], device!["hand_off_s"]] as const
     expect(speeds(again.devices[1])).toEqual(speeds(second))
     expect(speeds((await devices({}, "--measure-again")).devices[1])).not.toEqual(speeds(second))
+  }, 60_000)
+
+  test("tells powerinfer place how fast they are", async () => {
+    const path = join(root, "test/golden/families/llama-gqa-relu.gguf")
+    const args = ["place", path, "--policy", "auto", "--json", "--no-calibrate", "--ctx", "64", "--batch", "4"]
+    const budget = `${simulated},vramBudget=900kB`
+    const placed = await runCli([...args, "--backend", budget, "--backend", "cpu"], "", { XDG_CACHE_HOME: cache })
+    expect(placed.code).toBe(0)
+    const [gpu, cpu] = JSON.parse(placed.stdout).devices
+    const measured = (await devices({})).devices
+    expect(gpu).toMatchObject({ name: measured[1]!["name"], memory_bytes: 900_000 })
+    expect(gpu.bandwidth_bytes_per_s).toBe(measured[1]!["bandwidth_bytes_per_s"])
+    expect(cpu.bandwidth_bytes_per_s).toBe(measured[0]!["bandwidth_bytes_per_s"])
   }, 60_000)
 
   for (const [what, environment, words] of [

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test"
 import { cuda } from "@powerinfer/backend-cuda"
 import { Batch, evaluateTokens, openForward, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
 import { Effect } from "effect"
-import signBits from "@powerinfer/predictor-sign-bits"
+import { signBits } from "@powerinfer/predictor-sign-bits"
 import { cpu, everyNeuron, exactGate, models, reference, withPlan } from "../../../support/plans.ts"
 import firstDeviceShare from "../../../support/plugins/first_device_share.ts"
 import halves from "../../../support/plugins/halves.ts"
@@ -80,7 +80,7 @@ describe("the default model's greedy tokens with a CUDA device", () => {
     backends: [gpu, cpu()],
     placement: usePlugin(firstDeviceShare, { share: hot })
   })
-  const signs = usePlugin(signBits, { margin: 1 })
+  const signs = signBits({ margin: 1 })
   const cases: ReadonlyArray<readonly [string, PluginUse<"predictor">, ReadonlyArray<readonly [string, object]>]> = [
     [
       models.f16,
