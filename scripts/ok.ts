@@ -57,7 +57,12 @@ const cudaSimulatorTestsPass = async (build: NativeBuild, streams: "eager" | "la
   }
   const program = cudaSimulatorTests[build]
   if (!(await succeeds(...nativeBuildCommands(build, program)))) return false
-  return testsPass(["env", `CUDA_SIM_STREAM=${streams}`, join(root, nativeBuildFolder(build), program)])
+  return testsPass([
+    "env",
+    `CUDA_SIM_STREAM=${streams}`,
+    "CUDA_SIM_DEVICES=2",
+    join(root, nativeBuildFolder(build), program)
+  ])
 }
 
 const lockfileNamesNoHost = async (): Promise<boolean> => {
