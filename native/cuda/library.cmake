@@ -3,6 +3,7 @@
 #   powerinfer_cuda_test   the tests that the simulator runs too, for a machine with a GPU
 # Not CMake's own CUDA: to look into the compiler takes it seconds at every first configuration, of those too who want libpowerinfer alone.
 
+# Kernels are in .cu files. What has none is C++, which the host's compiler reads once and nvcc would for every architecture.
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cu
   ${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels/*.cu)
 # What its tests share with those of libpowerinfer.

@@ -25,7 +25,7 @@ export const parseBudget = (text: string): number => {
   return Math.floor(Number(number) * units[unit]!)
 }
 
-/** As native/cuda/device.cu: left free for the driver, other programs and what CUDA allocates by itself. */
+/** As native/cuda/device.cc: left free for the driver, other programs and what CUDA allocates by itself. */
 const marginOf = (memoryBytes: number): number => Math.max(256 * 2 ** 20, 0.02 * memoryBytes)
 
 /** What a placement may fill. */

@@ -1,4 +1,4 @@
-// What do a batch's buffers take of the device's memory? The sizes of native/cuda/workspace.cu, for plans that are made before anything is allocated.
+// What do a batch's buffers take of the device's memory? The sizes of native/cuda/workspace.cc, for plans that are made before anything is allocated.
 import type { ModelShape, Workload } from "@powerinfer/core"
 import { aligned } from "./matrix_bytes.ts"
 
