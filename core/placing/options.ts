@@ -13,5 +13,14 @@ export const placingOptions = {
     Schema.String.annotate({
       description: "An activation profile of this model (powerinfer profile); absent: every neuron counts alike"
     })
+  ),
+  /** Without a default: that is the policy's. */
+  proposes: Schema.Literals(["every", "some"]).annotate({
+    description: "What the predictor does: every reads all gates, some reads named neurons only"
+  }),
+  candidates: Schema.optionalKey(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).annotate({
+      description: "Share of neurons that the predictor names; absent: those that fire"
+    })
   )
 }

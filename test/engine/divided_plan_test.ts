@@ -1,24 +1,11 @@
 // Goal: a block divided between devices computes what one device computes, whoever is the home and whatever selects the neurons.
 // Method: neurons in turn on the cpu and the reference backend, against the reference backend alone, through openPlan and forward.
 import { expect, test } from "bun:test"
-import { evaluateTokens, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
-import { Effect } from "effect"
+import { type PluginUse, usePlugin } from "@powerinfer/core"
 import { cpu, everyNeuron, exactGate, reference, withPlan } from "../support/plans.ts"
+import { largestError, logitsOf } from "../support/logits.ts"
 import halves from "../support/plugins/halves.ts"
 import largestShare from "../support/plugins/largest_share.ts"
-
-const tokens = [1, 3258, 1922, 706, 583, 160, 1638, 2493, 301, 3465]
-
-const logitsOf = async (plan: OpenPlan): Promise<Float32Array> => {
-  const { vocabularySize } = plan.model.shape
-  const logits = new Float32Array(tokens.length * vocabularySize)
-  const keep = (position: number, row: Float32Array) => logits.set(row, position * vocabularySize)
-  await Effect.runPromise(evaluateTokens(plan, tokens, { cacheType: "f32", rowCount: 4 }, keep))
-  return logits
-}
-
-const largestError = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((largest, value, index) => Math.max(largest, Math.abs(value - b[index]!)), 0)
 
 const devices: ReadonlyArray<readonly [string, ReadonlyArray<PluginUse<"backend">>]> = [
   ["the cpu as home and the reference", [cpu(), reference]],

@@ -45,6 +45,8 @@ export const reference: PluginUse<"backend"> = plain ?? fast!
 /** The reference backend itself, for contract suites. */
 export const oracle = await Effect.runPromise(importPlugin("backend", reference.name, reference.module))
 export const everyNeuron = ours("predictor", "every_neuron") ?? usePlugin(every)
+/** Undefined where it has been taken away. */
+export const signBits = ours("predictor", "sign_bits")
 export const exactGate = ours("predictor", "exact_gate") ?? usePlugin(every, { confirms: true })
 
 export const planOptions = (options: Partial<PlanOptions> = {}): PlanOptions => ({

@@ -27,17 +27,11 @@ const Options = Schema.Struct({
     })
   ),
   profile: placingOptions.profile,
-  proposes: Schema.Literals(["every", "some"])
-    .annotate({ description: "What the predictor does: every reads all gates, some reads named neurons only" })
-    .pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("some" as const))),
+  proposes: placingOptions.proposes.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed("some" as const))),
   confirms: Schema.Boolean.annotate({
     description: "Does the gate confirm candidates, so that the rest of those that do not fire is not read?"
   }).pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(false))),
-  candidates: Schema.optionalKey(
-    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).annotate({
-      description: "Share of neurons that the predictor names; absent: those that fire"
-    })
-  )
+  candidates: placingOptions.candidates
 })
 
 const plugin = definePlugin({

@@ -2,12 +2,12 @@
 // Method: families against the reference backend; the default model's greedy tokens against the CPU's, for predictors that run on the device too.
 import { describe, expect, test } from "bun:test"
 import { cuda } from "@powerinfer/backend-cuda"
-import { Batch, evaluateTokens, openForward, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
+import { Batch, openForward, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
 import { Effect } from "effect"
-import { signBits } from "@powerinfer/predictor-sign-bits"
-import { cpu, everyNeuron, exactGate, models, reference, withPlan } from "../../../support/plans.ts"
+import { cpu, everyNeuron, exactGate, models, reference, signBits, withPlan } from "../../../support/plans.ts"
 import { hasSimulator } from "../../../support/simulator.ts"
 import firstDeviceShare from "../../../support/plugins/first_device_share.ts"
+import { largestError, logitsOf } from "../../../support/logits.ts"
 import halves from "../../../support/plugins/halves.ts"
 import largestShare from "../../../support/plugins/largest_share.ts"
 
@@ -15,19 +15,6 @@ const gpu = cuda({ simulated: true })
 const inHalves = { placement: usePlugin(halves) }
 /** Shared cores and a simulator: seconds, but not always the same. */
 const timeoutMs = 120_000
-
-const tokens = [1, 3258, 1922, 706, 583, 160, 1638, 2493, 301, 3465]
-
-const logitsOf = async (plan: OpenPlan): Promise<Float32Array> => {
-  const { vocabularySize } = plan.model.shape
-  const logits = new Float32Array(tokens.length * vocabularySize)
-  const keep = (position: number, row: Float32Array) => logits.set(row, position * vocabularySize)
-  await Effect.runPromise(evaluateTokens(plan, tokens, { cacheType: "f32", rowCount: 4 }, keep))
-  return logits
-}
-
-const largestError = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((largest, value, index) => Math.max(largest, Math.abs(value - b[index]!)), 0)
 
 describe.skipIf(!hasSimulator)("forward() with a CUDA device", () => {
   const plans = [
@@ -81,8 +68,21 @@ describe.skipIf(!hasSimulator)("the default model's greedy tokens with a CUDA de
     backends: [gpu, cpu()],
     placement: usePlugin(firstDeviceShare, { share: hot })
   })
-  const signs = signBits({ margin: 1 })
-  const cases: ReadonlyArray<readonly [string, PluginUse<"predictor">, ReadonlyArray<readonly [string, object]>]> = [
+  const signs = signBits && { ...signBits, options: { margin: 1 } }
+  type Case = readonly [string, PluginUse<"predictor">, ReadonlyArray<readonly [string, object]>]
+  const withSigns: ReadonlyArray<Case> = signs
+    ? [
+        [
+          models.f16,
+          signs,
+          [
+            ["all on it", { backends: [gpu] }],
+            ["50% of the neurons on it", share(0.5)]
+          ]
+        ]
+      ]
+    : []
+  const cases: ReadonlyArray<Case> = [
     [
       models.f16,
       exactGate,
@@ -95,14 +95,7 @@ describe.skipIf(!hasSimulator)("the default model's greedy tokens with a CUDA de
     ],
     [models.q8_0, exactGate, [["50% of the neurons on it", share(0.5)]]],
     [models.q4_0, exactGate, [["50% of the neurons on it", share(0.5)]]],
-    [
-      models.f16,
-      signs,
-      [
-        ["all on it", { backends: [gpu] }],
-        ["50% of the neurons on it", share(0.5)]
-      ]
-    ]
+    ...withSigns
   ]
   for (const [path, predictor, plans] of cases) {
     const ofCpu = () => withPlan(path, { backends: [cpu()], predictor }, greedyTokens)
@@ -114,10 +107,10 @@ describe.skipIf(!hasSimulator)("the default model's greedy tokens with a CUDA de
       )
     }
   }
-  test(
+  test.skipIf(signs === undefined)(
     "with sign_bits, the device selects for the CPU too",
     () =>
-      withPlan(models.f16, { ...share(0.5), predictor: signs }, (plan) => {
+      withPlan(models.f16, { ...share(0.5), ...(signs && { predictor: signs }) }, (plan) => {
         expect(new Set(plan.selectedBy)).toEqual(new Set(["home"]))
       }),
     timeoutMs
