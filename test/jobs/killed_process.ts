@@ -1,4 +1,5 @@
 // A process that runs a job on a tiny model and, if it is told to, ends itself as SIGKILL does after so many steps. For killed_jobs_test.ts.
+import { fileURLToPath } from "node:url"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import {
@@ -14,7 +15,9 @@ import {
   PredictorFailure,
   profileModel,
   trainPredictor,
-  usePlugin
+  usePlugin,
+  discoverPlugins,
+  pickPlugin
 } from "@powerinfer/core"
 import { Effect, type Scope } from "effect"
 import { cpu, everyNeuron, exactGate, planOptions } from "../support/plans.ts"
@@ -51,20 +54,24 @@ const profile = Effect.gen(function* () {
 
 /** Learns from the trace of `profile`. A step is a line that is announced. */
 const train = Effect.gen(function* () {
-  const { mlp } = yield* Effect.promise(() => import("@powerinfer/predictor-mlp"))
+  const { plugins } = yield* discoverPlugins(fileURLToPath(new URL("../..", import.meta.url)))
+  const mlp = yield* pickPlugin(plugins, "predictor", "mlp")
   const reason = "mlp asks for no device"
-  yield* trainPredictor(mlp({ budget: 0.1, epochs: 3 }), {
-    model: yield* openModel(path("model.gguf")),
-    trace: path("t.arrow"),
-    out: path("learned.gguf"),
-    seed: 3,
-    known: [],
-    openProbe: Effect.fail(new PredictorFailure({ predictor: "mlp", reason })),
-    announce: (line) => {
-      announce(line)
-      step()
+  yield* trainPredictor(
+    { ...mlp, options: { budget: 0.1, epochs: 3 } },
+    {
+      model: yield* openModel(path("model.gguf")),
+      trace: path("t.arrow"),
+      out: path("learned.gguf"),
+      seed: 3,
+      known: [],
+      openProbe: Effect.fail(new PredictorFailure({ predictor: "mlp", reason })),
+      announce: (line) => {
+        announce(line)
+        step()
+      }
     }
-  })
+  )
 })
 
 const named = <Kind extends PluginKind>(use: PluginUse<Kind>): ExperimentPlugin<Kind> => ({

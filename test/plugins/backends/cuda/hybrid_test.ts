@@ -6,7 +6,7 @@ import { Batch, openForward, type OpenPlan, type PluginUse, usePlugin } from "@p
 import { Effect } from "effect"
 import { cpu, everyNeuron, exactGate, models, reference, signBits, withPlan } from "../../../support/plans.ts"
 import { hasSimulator } from "../../../support/simulator.ts"
-import firstDeviceShare from "../../../support/plugins/first_device_share.ts"
+import firstDeviceShare from "./first_device_share.ts"
 import { largestError, logitsOf } from "../../../support/logits.ts"
 import halves from "../../../support/plugins/halves.ts"
 import largestShare from "../../../support/plugins/largest_share.ts"
