@@ -73,7 +73,6 @@ describe("powerinfer generate", () => {
     expect(tokens).toHaveLength(12)
     expect(figures).toMatchObject({ finish_reason: "max_tokens", prompt_tokens: 6, generated_tokens: 12, seed: 7 })
     expect(figures.decode_tokens_per_s).toBeGreaterThan(0)
-    expect(settings.context_tokens).toBeGreaterThan(0)
     expect(settings).toMatchObject({
       model,
       predictor: { name: "exact_gate" },
@@ -165,13 +164,16 @@ test(
   processTimeoutMs
 )
 
-test("powerinfer generate starts, loads and draws one token in less than a second", async () => {
-  // What it takes where nothing disturbs it: the best of some, because others may use the cores.
-  let best = Infinity
-  for (let attempt = 0; attempt < 40 && best >= 1000; attempt++) {
-    const start = performance.now()
-    await runCli(["generate", model, prompt, "--max-tokens", "1"])
-    best = Math.min(best, performance.now() - start)
-  }
-  expect(best).toBeLessThan(1000)
-}, 90_000)
+test(
+  "powerinfer generate starts, loads and draws one token in less than a second",
+  async () => {
+    const times: Array<number> = []
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const start = performance.now()
+      await runCli(["generate", model, prompt, "--max-tokens", "1"])
+      times.push(performance.now() - start)
+    }
+    expect(Math.min(...times)).toBeLessThan(1000)
+  },
+  processTimeoutMs
+)
