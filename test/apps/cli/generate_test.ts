@@ -73,6 +73,7 @@ describe("powerinfer generate", () => {
     expect(tokens).toHaveLength(12)
     expect(figures).toMatchObject({ finish_reason: "max_tokens", prompt_tokens: 6, generated_tokens: 12, seed: 7 })
     expect(figures.decode_tokens_per_s).toBeGreaterThan(0)
+    expect(settings.context_tokens).toBeGreaterThan(0)
     expect(settings).toMatchObject({
       model,
       predictor: { name: "exact_gate" },
