@@ -11,7 +11,8 @@ import {
   pickPlugin,
   toEngineError
 } from "@powerinfer/core"
-import { Effect, Layer } from "effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 
 export * from "@powerinfer/core"
 

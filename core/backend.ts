@@ -1,5 +1,7 @@
 // What a device can do for the engine.
-import { type Effect, Schema, type Scope } from "effect"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type { Batch, CacheId, HiddenRows } from "./batch.ts"
 import type { Model } from "./model/model.ts"
 import type { NeuronSet } from "./neuron_set.ts"

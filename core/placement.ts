@@ -1,5 +1,5 @@
 // Which device holds which neurons.
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import type { Model } from "./model/model.ts"
 
 /** The policy found no plan for these devices. */

@@ -1,5 +1,5 @@
 // Is every neuron of every block on exactly one device?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { ModelShape } from "./model/model.ts"
 import { type NeuronShare, PlacementImpossible, type PlacementPlan } from "./placement.ts"
 

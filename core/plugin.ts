@@ -1,5 +1,7 @@
 // What makes a backend, a predictor or a placement policy loadable by name? First-party plugins keep this contract and no other.
-import type { Effect, Schema, Scope } from "effect"
+import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type { ArtifactUnreadable, StaleArtifact } from "./artifacts/artifact.ts"
 import type { BackendFailure, Device, DeviceContext, NotEnoughMemory } from "./backend.ts"
 import type { GgufError } from "./gguf/gguf_error.ts"

@@ -1,6 +1,7 @@
 // Which FFN neurons to compute for these rows.
-import { Schema } from "effect"
-import type { Effect, Scope } from "effect"
+import * as Schema from "effect/Schema"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Batch, HiddenRows } from "./batch.ts"
 import type { Model } from "./model/model.ts"
 import type { NativeLibraryError } from "./native/library.ts"

@@ -1,6 +1,8 @@
 // How does a file appear whole or not at all?
 import { closeSync, existsSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
-import { Effect, Exit, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
 import { removeAbandoned } from "./abandoned_files.ts"
 
 /** The operating system refused to create or write the file. */

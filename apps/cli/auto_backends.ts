@@ -1,5 +1,5 @@
 // Which backends run a model whose command line and settings file name none, or `auto`?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { autoBackends } from "powerinfer"
 import type { SettingsFile } from "./settings_file.ts"
 

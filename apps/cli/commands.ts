@@ -1,8 +1,9 @@
 // What can be typed after `powerinfer`?
 //
 // Flags are declared here; the module that does the work is imported when its command runs, so that none waits for the others.
-import { Schema } from "effect"
-import { Command, Flag } from "effect/cli"
+import * as Schema from "effect/Schema"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { compareCommand } from "./compare_command.ts"
 import { convertCommand } from "./convert_command.ts"
 import { evaluateCommand } from "./evaluate_command.ts"

@@ -1,5 +1,7 @@
 // The flags of `powerinfer compare`.
-import { Argument, Command, Flag } from "effect/cli"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { jsonFlag, optional } from "./flags.ts"
 import { lazily } from "./lazily.ts"
 

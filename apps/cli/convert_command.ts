@@ -1,5 +1,7 @@
 // powerinfer convert: its flags.
-import { Argument, Command, Flag } from "effect/cli"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { count, writableTypes } from "./flag_values.ts"
 import { jsonFlag, optional, optionalFile } from "./flags.ts"
 import { lazily } from "./lazily.ts"

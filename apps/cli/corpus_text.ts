@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { basename } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { FileNotFound, FileUnreadable } from "powerinfer"
 import { decodeText } from "./text_input.ts"
 

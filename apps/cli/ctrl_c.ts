@@ -1,5 +1,7 @@
 // What does Ctrl-C end: the program, or only what it is doing right now?
-import { Deferred, Effect, type Option } from "effect"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 
 const listeners: Array<() => void> = []
 

@@ -1,6 +1,6 @@
 // What does the engine get from the flags and the settings file?
 import { basename } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type EngineSettings, openEngine, withDefaults } from "powerinfer"
 import { autoBackendTexts, leavesBackendsOpen } from "./auto_backends.ts"
 import type { EngineFlags } from "./flags.ts"

@@ -1,5 +1,5 @@
 // With which code does the program end, and why?
-import type { CliError } from "effect/cli"
+import type * as CliError from "effect/cli/CliError"
 import type {
   ArtifactUnreadable,
   BandwidthUnknown,

@@ -1,6 +1,7 @@
 // What does an experiment file ask for, and is it right? TOML that names models, texts and ways to run them.
 import { dirname, resolve } from "node:path"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { type CacheType, optionFields, type Protocol, protocols } from "powerinfer"
 import { batchRows, cacheTypes, count } from "./flag_values.ts"
 import { plainValue } from "./option_text.ts"

@@ -1,7 +1,8 @@
 // What does an experiment run? The file with its bounds added, everything found, read and checked.
 import { existsSync } from "node:fs"
 import { relative } from "node:path"
-import { Effect, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import {
   type Experiment,
   type ExperimentPlugin,

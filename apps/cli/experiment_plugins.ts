@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { createReadStream, existsSync, statSync } from "node:fs"
 import { resolve } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   decodeOptions,
   type ExperimentPlugin,

@@ -1,5 +1,6 @@
 // What does a trace say about the predictors of an experiment, and how well did it say so where they have been run?
-import { Effect, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import {
   type Experiment,
   FileNotFound,

@@ -1,5 +1,6 @@
 // Which plugin does a name mean, when nobody has said of which kind it is?
-import { Effect, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { type PluginIncompatible, type PluginKind, PluginUnavailable, type PluginUse } from "powerinfer"
 import { flagKinds } from "./argument_scan.ts"
 import { findPlugin } from "./find_plugin.ts"

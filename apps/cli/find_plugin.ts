@@ -2,7 +2,7 @@
 import { createRequire } from "node:module"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   importPlugin,
   type NamedPluginText,

@@ -1,5 +1,5 @@
 // Which values do flags and the keys of a settings file take alike?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import type { QuantizableTypeName } from "powerinfer"
 
 export const count = (minimum: number, maximum = 2 ** 31 - 1) =>

@@ -1,6 +1,7 @@
 // Which flags do several commands share?
-import { Option } from "effect"
-import { Argument, Flag } from "effect/cli"
+import * as Option from "effect/Option"
+import * as Argument from "effect/cli/Argument"
+import * as Flag from "effect/cli/Flag"
 import type { CacheType, PluginKind } from "powerinfer"
 import { batchRows, cacheTypes, contextTokens, count } from "./flag_values.ts"
 import { defaultSettingsFile, type KnownOptions } from "./known_options.ts"

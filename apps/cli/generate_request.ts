@@ -1,5 +1,5 @@
 // What is asked of a session, by the flags of generate and chat?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { checkRequest, type GenerateRequest, type InvalidRequest, type Prompt } from "powerinfer"
 import type { SamplingFlags } from "./flags.ts"
 

@@ -1,5 +1,5 @@
 // How does a command say that its flags or arguments make no sense together?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** Flags or arguments that each parse, but not what they say. */
 export class InvalidUsage extends Schema.TaggedError<InvalidUsage>()("InvalidUsage", { reason: Schema.String }) {

@@ -1,6 +1,6 @@
 // Which options do the plugins have that a command line or a settings file names? Known before the command line is parsed, because they are flags.
 import { existsSync } from "node:fs"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { EngineError, OptionField, PluginKind } from "powerinfer"
 import { flagKinds, scanArguments } from "./argument_scan.ts"
 import type { InvalidUsage } from "./invalid_usage.ts"

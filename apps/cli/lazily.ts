@@ -1,5 +1,5 @@
 // How is a command's module loaded when the command runs, so that none waits for the others?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /** A command that is loaded when it runs. */
 export const lazily =

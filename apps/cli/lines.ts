@@ -1,5 +1,5 @@
 // What did the user type next?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { decodeText, InputFailed } from "./text_input.ts"
 
 const newline = 10

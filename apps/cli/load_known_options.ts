@@ -1,5 +1,5 @@
 // What do the plugins say of themselves that a command line and a settings file name? The part of known_options.ts that loads the core.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { OptionField, PluginKind } from "powerinfer"
 import { autoBackendTexts, leavesBackendsOpen } from "./auto_backends.ts"
 import type { ScannedArguments } from "./argument_scan.ts"

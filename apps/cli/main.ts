@@ -1,8 +1,9 @@
 #!/usr/bin/env bun
 // The command `powerinfer`.
-import { Effect } from "effect"
-import { powerinfer } from "./commands.ts"
-import { knownOptions } from "./known_options.ts"
-import { runCommandFor } from "./run_command.ts"
+import { startWorker } from "@powerinfer/core/worker"
 
-runCommandFor((args) => Effect.map(knownOptions(args), powerinfer))
+// Commands that open an engine for certain: its modules load beside the command's own, which takes as long.
+if (["generate", "chat"].includes(process.argv[2] ?? "")) startWorker()
+
+const { run } = await import("./run.ts")
+run()

@@ -1,6 +1,6 @@
 // How do the options of plugins become flags? --predictor.share 0.1
-import { Option } from "effect"
-import { Flag } from "effect/cli"
+import * as Option from "effect/Option"
+import * as Flag from "effect/cli/Flag"
 import { type OptionField, type PluginKind, valueOf } from "powerinfer"
 import { flagKinds } from "./argument_scan.ts"
 import type { KnownField, KnownOptions } from "./known_options.ts"

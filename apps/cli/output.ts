@@ -1,5 +1,6 @@
 // How does text reach the terminal, a file or a pipe, whole and without a crash when the reader goes away?
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 /** Whoever read our output has stopped reading (`powerinfer … | head`). Nothing is wrong: the program just ends. */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {}) {

@@ -1,6 +1,7 @@
 // What can be typed after `powerinfer place`?
-import { Schema } from "effect"
-import { Command, Flag } from "effect/cli"
+import * as Schema from "effect/Schema"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { batchRows, count } from "./flag_values.ts"
 import { ctxFlag, jsonFlag, kvTypeFlag, modelArgument, optional, optionalFile } from "./flags.ts"
 import { lazily } from "./lazily.ts"

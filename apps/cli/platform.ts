@@ -4,7 +4,7 @@ import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import * as NodePath from "@effect/platform-node-shared/NodePath"
 import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
 import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
-import { Layer } from "effect"
+import * as Layer from "effect/Layer"
 
 /** Bun and Node alike: `@effect/platform-bun` has no release for this version of effect. */
 export const platformLayer = NodeChildProcessSpawner.layer.pipe(

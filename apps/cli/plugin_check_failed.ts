@@ -1,5 +1,5 @@
 // How does `plugin check` say that a plugin does not keep its contract?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** Some checks of the contract suite failed. What and why has been printed, in JSON too. */
 export class PluginCheckFailed extends Schema.TaggedError<PluginCheckFailed>()("PluginCheckFailed", {

@@ -1,5 +1,7 @@
 // What can be typed after `powerinfer plugin`?
-import { Argument, Command, Flag } from "effect/cli"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { flagKinds } from "./argument_scan.ts"
 import { jsonFlag, optional } from "./flags.ts"
 import { lazily } from "./lazily.ts"

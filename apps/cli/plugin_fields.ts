@@ -1,5 +1,5 @@
 // Which plugins does a run name, and which options do they have?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { importPlugin, type OptionField, optionFields, type PluginKind } from "powerinfer"
 import { findPlugin } from "./find_plugin.ts"
 import type { PluginSection, SettingsFile } from "./settings_file.ts"

@@ -1,5 +1,5 @@
 // What does a report say about a plugin that a run used, and where its options came from?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { decodeOptions, importPlugin, optionFields, type PluginUse } from "powerinfer"
 import { modulePath, packageOf } from "./module_package.ts"
 import { plainValue } from "./option_text.ts"

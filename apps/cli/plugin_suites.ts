@@ -20,7 +20,7 @@ import {
   toleratingCodes,
   predictorContext
 } from "@powerinfer/core/testing"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   type BackendPlugin,
   bindPlugin,

@@ -1,5 +1,8 @@
 // With which options does a run use its plugins, and who gave each of them?
-import { Effect, Result, Schema, SchemaIssue } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import { type OptionField, type Plugin, type PluginKind, type PluginUse } from "powerinfer"
 import { readPluginText } from "./find_plugin.ts"
 import { type EngineFlags, shorthandFlag, shorthands } from "./flags.ts"

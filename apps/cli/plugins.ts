@@ -1,5 +1,5 @@
 // Which plugins can be named on this command line?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { discoverPlugins, firstPartyPlugins, projectDirectory } from "powerinfer"
 
 /**

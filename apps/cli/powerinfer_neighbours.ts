@@ -1,7 +1,7 @@
 // Where do the files lie that PowerInfer keeps beside a model?
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { InvalidUsage } from "./invalid_usage.ts"
 
 const folderName = "activation"

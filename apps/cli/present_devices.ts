@@ -1,5 +1,5 @@
 // How fast are the devices of this machine with this model?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   type CacheType,
   type Calibration,

@@ -1,5 +1,5 @@
 // What does a person see while something takes long?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
 const frameMs = 80

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process"
 import { cpus, totalmem, availableParallelism } from "node:os"
 import { promisify } from "node:util"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { engineVersion, measureBandwidth, type Provenance, readMachine } from "powerinfer"
 
 /**

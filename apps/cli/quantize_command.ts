@@ -1,5 +1,6 @@
 // powerinfer quantize: its flags.
-import { Command, Flag } from "effect/cli"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { quantizedModelTypes, writableTypes } from "./flag_values.ts"
 import { jsonFlag, modelArgument, optional } from "./flags.ts"
 import { lazily } from "./lazily.ts"

@@ -1,5 +1,5 @@
 // How does a failure reach whoever ran the command?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type ExitCode, exitCodeOf } from "./exit_code.ts"
 import { note, printJson } from "./output.ts"
 

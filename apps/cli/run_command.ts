@@ -1,6 +1,10 @@
 // What happens between a command line and an exit code?
-import { Cause, Effect, Exit, Fiber } from "effect"
-import { CliOutput, Command } from "effect/cli"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
 import { handleCtrlC } from "./ctrl_c.ts"
 import type { CommandError } from "./exit_code.ts"
 import { print } from "./output.ts"

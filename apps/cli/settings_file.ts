@@ -1,6 +1,7 @@
 // What does a settings file say, and is it right? TOML whose keys are those of the flags.
 import { dirname, resolve } from "node:path"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { type CacheType, optionFields } from "powerinfer"
 import { batchRows, cacheTypes, contextTokens } from "./flag_values.ts"
 import { plainValue } from "./option_text.ts"

@@ -1,6 +1,7 @@
 // Is what the user typed or piped in valid text, and where does it come from?
 import { readFileSync } from "node:fs"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 /** Text that was given is not UTF-8. */
 export class InvalidText extends Schema.TaggedError<InvalidText>()("InvalidText", {

@@ -1,6 +1,8 @@
 // How is a TOML file read, so that a mistake in it is named by file, place and what to write?
 import { readFile } from "node:fs/promises"
-import { Effect, Schema, SchemaIssue } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import { FileNotFound, FileUnreadable } from "powerinfer"
 import { InvalidUsage } from "./invalid_usage.ts"
 

@@ -1,6 +1,8 @@
 // The flags of `powerinfer train`.
-import { Schema } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import * as Schema from "effect/Schema"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { count } from "./flag_values.ts"
 import { type engineFlags, jsonFlag, modelArgument, optionalFile } from "./flags.ts"
 import { lazily } from "./lazily.ts"

@@ -1,6 +1,6 @@
 // How does a person see a model being written?
 import { statSync } from "node:fs"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type Conversion, type ConversionError, type FileUnwritable, writeConversion } from "powerinfer"
 import { note, type OutputClosed, type OutputFailed, print, printJson } from "./output.ts"
 import { withProgress } from "./progress.ts"

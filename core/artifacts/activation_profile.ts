@@ -1,5 +1,5 @@
 // How often does each neuron of a model fire, and how strongly, over a corpus?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { defineArtifact, type MadeFor } from "./artifact.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))

@@ -1,6 +1,8 @@
 // How is what one job writes and another reads kept? As a JSON file of a Schema that carries the hash of the model it was made for.
 import { readFileSync } from "node:fs"
-import { Effect, Result, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { fingerprintGguf } from "../gguf/fingerprint.ts"
 import { attemptGguf, type GgufError } from "../gguf/gguf_error.ts"
 import type { Model } from "../model/model.ts"

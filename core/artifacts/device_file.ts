@@ -1,6 +1,7 @@
 // Which devices does a person describe in a file, so that plans can be made for machines that are not at hand?
 import { readFileSync } from "node:fs"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { ArtifactUnreadable } from "./artifact.ts"
 import type { PlannedDevice } from "./placement_plan.ts"
 

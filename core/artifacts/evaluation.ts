@@ -1,5 +1,5 @@
 // How close is a run of a model to its dense run, and what does it read?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { Interval } from "../jobs/bootstrap.ts"
 import { protocols } from "../jobs/evaluation_text.ts"
 import { fidelityClasses } from "../jobs/fidelity.ts"

@@ -1,5 +1,6 @@
 // Who holds which neuron, by which policy, for which devices, and how fast should that be? The file that `powerinfer place` writes.
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { cacheTypes } from "../backend.ts"
 import type { ModelShape } from "../model/model.ts"
 import { checkPlan } from "../plan.ts"

@@ -1,5 +1,5 @@
 // What did a predictor learn, and for which model? A GGUF file of its tensors that carries the model's hash.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { attemptGguf } from "../gguf/gguf_error.ts"
 import { readGguf } from "../gguf/open.ts"
 import { readTensor, readTensorBytes } from "../gguf/read_tensor.ts"

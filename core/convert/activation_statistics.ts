@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto"
 import { readdirSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { ActivationProfile } from "../artifacts/activation_profile.ts"
 import { identityOf } from "../artifacts/artifact.ts"
 import { withFile } from "../gguf/file_source.ts"

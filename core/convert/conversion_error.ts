@@ -1,5 +1,6 @@
 // Which ways can a file fail to become another, and what can the caller do about each?
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { type GgufError, isGgufError } from "../gguf/gguf_error.ts"
 
 /** A file of another program breaks the rules of its format, or lacks what the conversion needs of it. */

@@ -3,7 +3,7 @@
 // A GGUF container with the magic PWRI and i32 tensors: `blk.N.gpu_idx` [ffn_width] with 1 for a neuron on the GPU, `blk.N.gpu_bucket`
 // [their count] with their ids. Source: PowerInfer, powerinfer-py/powerinfer/export_split.py.
 import { basename } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { identityOf } from "../artifacts/artifact.ts"
 import { type PlanFile, writeShares } from "../artifacts/placement_plan.ts"
 import { withFile } from "../gguf/file_source.ts"

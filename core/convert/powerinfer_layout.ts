@@ -1,5 +1,5 @@
 // How does a model become a file that PowerInfer reads, and the other way around?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { GgufError } from "../gguf/gguf_error.ts"
 import type { QuantizableTypeName } from "../gguf/quantize.ts"
 import type { Gguf, TensorInfo } from "../gguf/reader.ts"

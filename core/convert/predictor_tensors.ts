@@ -2,7 +2,7 @@
 //
 // PowerInfer's predictors read the residual before its norm, ours the FFN's input after it. An RMS norm is x ⊙ w / rms(x), and 1 / rms(x) is
 // positive: with the columns of fc1 multiplied by w, relu(fc1 · x) and so every score is the same but for that factor, and its sign is the same.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { identityOf } from "../artifacts/artifact.ts"
 import { attemptGguf } from "../gguf/gguf_error.ts"
 import { readGguf } from "../gguf/open.ts"

@@ -1,5 +1,5 @@
 // In which type is each tensor of a quantized model stored?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { describeModel } from "../model/open_model.ts"
 import type { ModelError } from "../model/model_error.ts"
 import type { GgufError } from "../gguf/gguf_error.ts"

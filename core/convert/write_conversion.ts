@@ -1,5 +1,5 @@
 // How does what a conversion has planned reach the disk?
-import type { Effect } from "effect"
+import type * as Effect from "effect/Effect"
 import { type GgufToWrite, writeGguf } from "../gguf/writer.ts"
 import type { FileUnwritable } from "../whole_file.ts"
 import { type ConversionError, conversionFailures } from "./conversion_error.ts"

@@ -1,5 +1,10 @@
 // The engine as a service: sessions that turn prompts into streams of tokens.
-import { Context, Effect, Layer, Queue, type Scope, Stream } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { type EngineError, toEngineError } from "./engine_error.ts"
 import { checkRequest, checkSessionOptions, type GenerateRequest, type GenerationPart } from "./request.ts"
 import type { RunnerOptions } from "./runner.ts"

@@ -1,5 +1,5 @@
 // Every way in which opening or using an engine can fail, and how such an error crosses from the worker.
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { ArtifactUnreadable, StaleArtifact } from "../artifacts/artifact.ts"
 import { BackendFailure, NotEnoughMemory } from "../backend.ts"
 import { ggufErrors } from "../gguf/gguf_error.ts"

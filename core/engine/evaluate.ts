@@ -1,5 +1,6 @@
 // What does the model say at every position of a given text? For comparisons and perplexity, not for generation.
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type { CacheType } from "../backend.ts"
 import { Batch } from "../batch.ts"
 import { isTokenId } from "../tokenizer/tokenizer.ts"

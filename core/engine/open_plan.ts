@@ -1,5 +1,5 @@
 // Which devices, which share of each block on them, and who selects neurons: everything the token loop calls, opened and checked.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { BackendFailure, type Device } from "../backend.ts"
 import type { Model } from "../model/model.ts"
 import type { PluginKind, PluginUse } from "../plugin.ts"

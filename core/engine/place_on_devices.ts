@@ -1,5 +1,5 @@
 // Who holds what of a model, and how long may its sessions be? What devices say of themselves, a policy's plan for them, checked.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { estimateMemory } from "../model/memory.ts"
 import type { Model } from "../model/model.ts"
 import { checkPlan } from "../plan.ts"

@@ -1,5 +1,6 @@
 // What a caller asks of a session, and what comes back: plain data on both sides of the worker.
-import { Result, Schema } from "effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { cacheTypes } from "../backend.ts"
 import { SamplerOptions } from "../sampler/options.ts"
 import { StopStrings } from "../sampler/stop_strings.ts"

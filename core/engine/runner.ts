@@ -1,5 +1,6 @@
 // The engine itself, on whatever thread it runs: a model opened for generating, and its sessions.
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { openModel } from "../model/open_model.ts"
 import { sparsityFacts } from "../model/sparsity_facts.ts"
 import { openChatTemplate, type ChatTemplate } from "../tokenizer/chat_template.ts"

@@ -1,5 +1,6 @@
 // A conversation's place in the model: a KV cache and the tokens whose keys and values are in it.
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { type CacheType, cacheTypes } from "../backend.ts"
 import type { CacheId } from "../batch.ts"
 import type { Model } from "../model/model.ts"

@@ -1,6 +1,9 @@
 // The worker's side of the engine: runs batches, and listens between them.
 import { setImmediate } from "node:timers"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import { encodeEngineError } from "./engine_error.ts"
 import type { Generation } from "./generation.ts"
 import type { OnPluginCall } from "./open_plan.ts"
@@ -141,3 +144,6 @@ port.onmessage = ({ data: message }) => {
     (error: unknown) => port.postMessage({ type: "refusal", call: message.call, error: encodeEngineError(error) })
   )
 }
+
+// Plugins import the main door: it is there before the first of them comes.
+void import("../mod.ts")

@@ -1,9 +1,13 @@
 // The main thread's side of the engine's worker: calls that are answered, generations that stream.
-import { Cause, Effect, Queue, type Scope } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import { PluginFault } from "../plugin_host/plugin_error.ts"
 import { decodeEngineError, type EngineError, EngineDefect } from "./engine_error.ts"
 import type { CheckedRequest, GenerationPart } from "./request.ts"
 import type { RunnerOptions } from "./runner.ts"
+import { takeWorker } from "./start_worker.ts"
 import { openWatchdog } from "./watchdog.ts"
 import { cancellationSlots, type EngineInfo, type FromWorker, type ToWorker } from "./worker_protocol.ts"
 
@@ -20,9 +24,6 @@ export interface WorkerClient {
 
 export type GenerationQueue = Queue.Enqueue<GenerationPart, EngineError | Cause.Done>
 
-/** In the language of this module: a package that Deno is to run is published compiled, because Deno strips no types below node_modules. */
-const workerUrl = new URL(import.meta.url.endsWith(".js") ? "./worker.js" : "./worker.ts", import.meta.url).href
-
 /** How long a closing engine may take to free its memory before its thread is ended: one batch of a large model. */
 const closeTimeoutMs = 2000
 
@@ -37,9 +38,8 @@ export const openWorkerClient = Effect.fnUntraced(function* (
   let lastNumber = 0
   let dead: EngineDefect | PluginFault | undefined
 
-  const worker = yield* Effect.acquireRelease(
-    Effect.sync(() => new Worker(workerUrl, { type: "module" })),
-    (worker) => Effect.sync(() => worker.terminate())
+  const worker = yield* Effect.acquireRelease(Effect.sync(takeWorker), (worker) =>
+    Effect.sync(() => worker.terminate())
   )
   const post = (message: ToWorker) => worker.postMessage(message)
 

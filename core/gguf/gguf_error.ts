@@ -1,5 +1,6 @@
 // Which ways can reading a GGUF file fail, and what can the caller do about each?
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 /** No file lies at `path`. */
 export class FileNotFound extends Schema.TaggedError<FileNotFound>()("FileNotFound", { path: Schema.String }) {

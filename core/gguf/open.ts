@@ -1,5 +1,5 @@
 // How does a path become a description of the model that lies there?
-import type { Effect } from "effect"
+import type * as Effect from "effect/Effect"
 import { withFile } from "./file_source.ts"
 import { attemptGguf, type GgufError } from "./gguf_error.ts"
 import { type Gguf, parseGguf } from "./reader.ts"

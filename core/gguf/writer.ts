@@ -1,5 +1,5 @@
 // How does a model description and a stream of tensor bytes become a GGUF file?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { attemptWrite, type FileUnwritable, writeFully, writeWholeFile } from "../whole_file.ts"
 import { ByteBuilder } from "./byte_builder.ts"
 import type { MetadataArray, MetadataType, MetadataValue, MetadataValues } from "./metadata.ts"

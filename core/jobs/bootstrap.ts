@@ -1,5 +1,5 @@
 // How sure is a figure that was measured on a few windows of a text?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { randomFromSeed } from "../sampler/random.ts"
 
 /** A figure, and where 95% of what other windows of the same text would have given lies. */

@@ -1,5 +1,5 @@
 // How fast does a device read this model, and what does a token cost beyond reading? Fitted from two short runs, so that other runs can be predicted.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { CacheType } from "../backend.ts"
 import type { OpenPlan } from "../engine/open_plan.ts"
 import type { Profile } from "../engine/profiler.ts"

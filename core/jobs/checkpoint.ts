@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { TrainingCheckpoint } from "../predictor.ts"
 import { attemptWrite, writeFully } from "../whole_file.ts"
 

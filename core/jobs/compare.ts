@@ -1,6 +1,6 @@
 // How do several ways to run several models compare? Each is evaluated once, and kept; who is interrupted goes on where he was.
 import { createHash } from "node:crypto"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { identityOf, type ModelIdentity } from "../artifacts/artifact.ts"
 import type { UsedPlugin } from "../artifacts/evaluation.ts"
 import type { CacheType } from "../backend.ts"

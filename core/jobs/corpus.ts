@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto"
 import { closeSync, openSync, readSync } from "node:fs"
 import { basename } from "node:path"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type { Tokenizer } from "../tokenizer/tokenizer.ts"
 import { documentMark } from "./evaluation_text.ts"
 

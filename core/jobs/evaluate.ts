@@ -1,5 +1,5 @@
 // How close is a run with a predictor to the dense run of the same file, and what does it cost?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { DecodeFigures, EvaluationFigures } from "../artifacts/evaluation.ts"
 import type { CacheType } from "../backend.ts"
 import { Batch } from "../batch.ts"

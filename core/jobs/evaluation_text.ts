@@ -1,5 +1,6 @@
 // Which windows of a text are run, and which of their tokens are scored?
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { randomFromSeed } from "../sampler/random.ts"
 import type { Tokenizer } from "../tokenizer/tokenizer.ts"
 

@@ -1,5 +1,5 @@
 // How long do two runs write the same text when each goes on from its own words?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { CacheType } from "../backend.ts"
 import { Batch } from "../batch.ts"
 import { openForward } from "../engine/forward.ts"

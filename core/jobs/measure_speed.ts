@@ -1,5 +1,5 @@
 // How fast does a model run here, and how close is that to what the memory allows?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { CacheType } from "../backend.ts"
 import { Batch, type CacheId } from "../batch.ts"
 import { type EngineError, toEngineError } from "../engine/engine_error.ts"

@@ -1,7 +1,7 @@
 // Who should hold which neuron of a model, and how fast is that? From profile, devices and policy to a plan with its prediction.
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { activationProfile } from "../artifacts/activation_profile.ts"
 import { identityOf } from "../artifacts/artifact.ts"
 import { type PlanFile, type PlannedDevice, writeShares } from "../artifacts/placement_plan.ts"

@@ -1,7 +1,7 @@
 // How often does each neuron fire on these texts? The model runs them densely, and every FFN is looked at on the way.
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type ActivationProfile, activationProfile } from "../artifacts/activation_profile.ts"
 import { identityOf, type MadeFor } from "../artifacts/artifact.ts"
 import { openTraceWriter, type TraceRows, type TraceSubject, type TraceWriter } from "../artifacts/trace.ts"

@@ -1,5 +1,6 @@
 // What would a predictor have selected, and what would it cost? Asked of a trace, without running the model.
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { EvaluationFigures } from "../artifacts/evaluation.ts"
 import type { Trace, TraceRows } from "../artifacts/trace.ts"
 import type { CacheType } from "../backend.ts"

@@ -1,5 +1,8 @@
 // Where are the results of an experiment kept, so that one that was interrupted goes on?
-import { Effect, Result, Schema, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { EvaluationFigures, UsedPlugin } from "../artifacts/evaluation.ts"
 import { ModelIdentity } from "../artifacts/artifact.ts"
 

@@ -1,6 +1,8 @@
 // What does a predictor learn from a trace? The plugin does the learning; here is all that it may ask for, and what it must keep to.
 import { existsSync } from "node:fs"
-import { Effect, Schema, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type { ArtifactUnreadable } from "../artifacts/artifact.ts"
 import { openTrace } from "../artifacts/trace.ts"
 import type { Model } from "../model/model.ts"

@@ -1,5 +1,5 @@
 // Which weights decide whether a neuron fires, and by how much do they have to agree with the input?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { attemptGguf } from "../gguf/gguf_error.ts"
 import { readTensor } from "../gguf/read_tensor.ts"
 import { PredictorFailure, PredictorMismatch } from "../predictor.ts"

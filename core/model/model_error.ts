@@ -1,5 +1,5 @@
 // Which ways can a readable GGUF file be no model that we run, and what can the caller do about each?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** The file holds a family that no file of architectures/ describes. */
 export class UnsupportedArchitecture extends Schema.TaggedError<UnsupportedArchitecture>()("UnsupportedArchitecture", {

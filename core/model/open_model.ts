@@ -1,5 +1,5 @@
 // How does a model file become a described model?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type GgufError, isGgufError } from "../gguf/gguf_error.ts"
 import { readGguf } from "../gguf/open.ts"
 import type { Gguf } from "../gguf/reader.ts"

@@ -1,5 +1,5 @@
 // How do a model's tensors come under the native library's eyes? Each is named by its part, and read where the file is mapped.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { attemptGguf } from "../gguf/gguf_error.ts"
 import { readTensor } from "../gguf/read_tensor.ts"
 import type { TensorInfo } from "../gguf/tensor_index.ts"

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process"
 import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { delimiter, dirname, join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { NativeLibraryError } from "./library.ts"
 
 /** What the file of a shared library is called on this platform. */
@@ -24,12 +24,19 @@ export interface NativeTarget {
   readonly name: "powerinfer" | "powerinfer_cuda" | "powerinfer_cuda_simulated"
   /** The environment variable that names a library built elsewhere. */
   readonly variable: string
+  /** Folders of the sources that it is not made of: a change there makes no other library. */
+  readonly without: ReadonlyArray<string>
   /** Programs that its build needs besides a C++ compiler, and who brings them. */
   readonly tools: ReadonlyArray<{ readonly name: string; readonly commands: ReadonlyArray<string> }>
 }
 
 /** libpowerinfer itself. */
-export const powerinferTarget: NativeTarget = { name: "powerinfer", variable: "POWERINFER_LIBRARY", tools: [] }
+export const powerinferTarget: NativeTarget = {
+  name: "powerinfer",
+  variable: "POWERINFER_LIBRARY",
+  without: ["test", "cuda"],
+  tools: []
+}
 
 /** A build to be made. */
 export interface NativeBuild {

@@ -1,5 +1,5 @@
 // What is a device of a plugin's native library, and how fast is it?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { BackendFailure } from "../backend.ts"
 import type { DeviceFacts, MemoryAvailable } from "../placement.ts"
 import type { PluginKernels } from "../plugin.ts"

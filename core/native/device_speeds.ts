@@ -1,7 +1,9 @@
 // How fast were the devices of this machine when they were measured? Kept in a file of the user's cache, so that nobody measures at every start.
 import { mkdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { Effect, Option, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { attemptWrite, writeFully, writeWholeFile } from "../whole_file.ts"
 import { cacheHome } from "./locate.ts"
 

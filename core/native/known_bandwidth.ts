@@ -1,6 +1,6 @@
 // How fast does this machine read memory, as it was measured once?
 import { cpus } from "node:os"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Measuring } from "./device_facts.ts"
 import { keepSpeed, knownSpeed, speedKey } from "./device_speeds.ts"
 import type { NativeLibraryError } from "./library.ts"

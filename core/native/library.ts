@@ -1,5 +1,7 @@
 // How is a C library called from Bun and from Deno alike?
-import { Effect, Schema, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 
 /** A native library cannot be found, built or loaded. `remedy` says what to do about it. */
 export class NativeLibraryError extends Schema.TaggedError<NativeLibraryError>()("NativeLibraryError", {

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto"
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { homedir } from "node:os"
-import { dirname, join, relative, sep } from "node:path"
+import { dirname, join, sep } from "node:path"
 import { fileURLToPath } from "node:url"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { buildLibrary, type Environment, type NativeTarget, powerinferTarget, sharedLibraryName } from "./build.ts"
 import { NativeLibraryError } from "./library.ts"
 import { makeOnce } from "./make_once.ts"
@@ -127,7 +127,7 @@ const packagedLibrary = (target: NativeTarget): string | undefined => {
 /** Of this build, by its key: a checkout's own, if it may be written; else, and always as the second place to look, the user's cache. */
 const buildDirectories = (target: NativeTarget, sources: string, environment: Environment) => {
   const checkout = dirname(sources)
-  const key = `${target === powerinferTarget ? "" : `${target.name}-`}${buildKey(sources, environment)}`
+  const key = `${target === powerinferTarget ? "" : `${target.name}-`}${buildKey(target, sources, environment)}`
   // An installed package is not ours to write into.
   const writable = !sources.split(sep).includes("node_modules") && isWritable(checkout)
   return [
@@ -153,22 +153,24 @@ const isWritable = (directory: string): boolean => {
  * Names a build by everything that was asked of it: sources, compiler, flags, platform. The compiler counts as the user names it, not as it is
  * installed: a built library stays good when a compiler is updated or removed.
  */
-const buildKey = (sources: string, environment: Environment): string => {
+const buildKey = (target: NativeTarget, sources: string, environment: Environment): string => {
   const hash = createHash("sha256")
   const part = (bytes: string | Uint8Array) => hash.update(`${bytes.length}:`).update(bytes)
   for (const asked of ["CXX", "CXXFLAGS", "LDFLAGS", "CUDACXX"]) part(environment[asked] ?? "")
   part(`${process.platform}-${process.arch}`)
-  for (const file of sourceFiles(sources)) {
-    part(relative(sources, file))
-    part(readFileSync(file))
+  for (const file of sourceFiles(sources, target.without)) {
+    part(file)
+    part(readFileSync(join(sources, file)))
   }
   return hash.digest("hex").slice(0, 16)
 }
 
-/** Everything the library is made of, in a fixed order. Its tests are not part of it. */
-const sourceFiles = (sources: string): ReadonlyArray<string> =>
-  readdirSync(sources, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !relative(sources, file).startsWith(`test${sep}`))
-    .sort()
+/** Paths of all files below `folder` but for those of the folders `without`, from `sources` on, in a fixed order. */
+const sourceFiles = (sources: string, without: ReadonlyArray<string>, folder = ""): ReadonlyArray<string> =>
+  readdirSync(join(sources, folder), { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = folder === "" ? entry.name : `${folder}/${entry.name}`
+      if (entry.isDirectory()) return without.includes(path) ? [] : sourceFiles(sources, without, path)
+      return entry.isFile() ? [path] : []
+    })

@@ -1,5 +1,6 @@
 // How do two thin matrices a block become a selector?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { rowBytes, tensorTypes, type TensorTypeName } from "../gguf/tensor_type.ts"
 import { type NeuronSelector, type PredictorContext, PredictorFailure } from "../predictor.ts"
 import type { NativeLibraryError } from "./library.ts"

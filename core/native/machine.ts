@@ -1,5 +1,5 @@
 // What machine is this, as the native library sees it?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { NativeLibraryError } from "./library.ts"
 import { loadPowerinfer, type Powerinfer } from "./powerinfer.ts"
 

@@ -1,7 +1,7 @@
 // How do many processes and threads that need the same file agree that one of them makes it?
 import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /** The holder touches its lock this often … */
 const heartbeatMs = 1_000

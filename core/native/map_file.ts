@@ -1,5 +1,6 @@
 // How does a file come under the eyes of native code?
-import type { Effect, Scope } from "effect"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { openHandle } from "./open_handle.ts"
 import type { Powerinfer } from "./powerinfer.ts"
 import type { NativeCallFailed } from "./status.ts"

@@ -1,5 +1,6 @@
 // How fast can this machine read memory? The floor of every token is the bytes it must read divided by this.
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type { NativeLibraryError } from "./library.ts"
 import type { IsaName } from "./machine.ts"
 import { mapFile, mapFileSymbols } from "./map_file.ts"

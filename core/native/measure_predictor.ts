@@ -1,5 +1,5 @@
 // What does a native predictor cost over the same kernel linked into the library?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { HiddenRows } from "../batch.ts"
 import type { NativeSelector } from "../predictor.ts"
 import type { NativeLibraryError } from "./library.ts"

@@ -1,5 +1,6 @@
 // How are large matrices multiplied, for what is learned and factorized on this machine?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { NativeLibraryError } from "./library.ts"
 import { openThreads, threadSymbols } from "./open_threads.ts"
 import { loadPowerinfer } from "./powerinfer.ts"

@@ -1,5 +1,6 @@
 // How does a backend that is a native library become a device?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import {
   BackendFailure,
   type CacheType,

@@ -1,5 +1,6 @@
 // How does a predictor whose kernels are native become a selector?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { PluginKernels } from "../plugin.ts"
 import { type NeuronSelector, type PredictorContext, PredictorFailure } from "../predictor.ts"
 import type { NativeLibraryError } from "./library.ts"

@@ -1,5 +1,6 @@
 // How is an object of the native library held exactly as long as it is needed?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { SymbolDefinitions } from "./library.ts"
 import type { Powerinfer } from "./powerinfer.ts"
 import type { NativeCallFailed } from "./status.ts"

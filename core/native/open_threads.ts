@@ -1,5 +1,6 @@
 // How are the library's threads had, with an instruction set?
-import type { Effect, Scope } from "effect"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { type IsaName, isaNames } from "./machine.ts"
 import { openHandle } from "./open_handle.ts"
 import type { Powerinfer } from "./powerinfer.ts"

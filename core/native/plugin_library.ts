@@ -1,7 +1,8 @@
 // How does the native code of a plugin come into this process, and does it fit?
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { PluginKernels } from "../plugin.ts"
 import { sharedLibraryName } from "./build.ts"
 import { NativeLibraryError } from "./library.ts"

@@ -1,5 +1,5 @@
 // How do the options and weights of a plugin reach its native half?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { NativeBuffer } from "./library.ts"
 import type { Powerinfer } from "./powerinfer.ts"
 import type { NativeCallFailed } from "./status.ts"

@@ -1,5 +1,6 @@
 // How does code get hold of libpowerinfer, checked and ready to call?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { NativeLibraryError, openLibrary, type SymbolDefinitions, type Symbols } from "./library.ts"
 import { type LocatedLibrary, locateLibrary } from "./locate.ts"
 import { lastErrorSymbols, type NativeCallFailed, nativeCallFailed } from "./status.ts"

@@ -1,5 +1,5 @@
 // What does a status of the native library mean, and what becomes of a bad one?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import type { Symbols } from "./library.ts"
 
 /** POWERINFER_x of powerinfer.h. */

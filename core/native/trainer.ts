@@ -1,5 +1,6 @@
 // How do two thin matrices learn which neurons fire? On the native library's own kernels.
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { NativeLibraryError } from "./library.ts"
 import { openHandle } from "./open_handle.ts"
 import { openThreads, threadSymbols } from "./open_threads.ts"

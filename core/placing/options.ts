@@ -1,5 +1,5 @@
 // Which options do placement policies have alike?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** Fields of a policy's options, each with the words that the command line shows. */
 export const placingOptions = {

@@ -1,5 +1,5 @@
 // What does a placement policy decide about: how often neurons fire, what they weigh, and how much room devices have for them?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { activationProfile } from "../artifacts/activation_profile.ts"
 import type { Model } from "../model/model.ts"
 import { type DeviceFacts, type PlacementContext, PlacementImpossible, type ReservedBytes } from "../placement.ts"

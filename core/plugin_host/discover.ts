@@ -2,7 +2,9 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { Effect, Result, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { type PluginKind, pluginKinds, type PluginUse } from "../plugin.ts"
 import { PluginUnavailable } from "./plugin_error.ts"
 

@@ -1,5 +1,6 @@
 // Which devices are here that a machine may have or not?
-import { Effect, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Model } from "../model/model.ts"
 import type { PluginUse } from "../plugin.ts"
 import type { PluginListing } from "./discover.ts"

@@ -1,7 +1,8 @@
 // What stands between the engine and a plugin that misbehaves? A fault becomes an error that names the plugin and the call.
 //
 // Always on, because it costs nanoseconds a call. What costs more is in check_calls.ts, on request.
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Device } from "../backend.ts"
 import { NativeCallFailed, Status } from "../native/status.ts"
 import type { PluginKind, PluginKinds } from "../plugin.ts"

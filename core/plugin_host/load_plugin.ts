@@ -1,5 +1,8 @@
 // How does the name of a plugin become something that opens? Its module is imported, and everything that it says about itself is checked.
-import { Effect, Schema, SchemaAST, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import type * as Scope from "effect/Scope"
 import { loadPluginLibrary } from "../native/plugin_library.ts"
 import type { Model } from "../model/model.ts"
 import type { Workload } from "../placement.ts"

@@ -1,5 +1,5 @@
 // How does a predictor open another one by its name?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type OpenPredictor, type PredictorContext, PredictorFailure } from "../predictor.ts"
 import type { PluginUse } from "../plugin.ts"
 import { type PluginListing, pickPlugin } from "./discover.ts"

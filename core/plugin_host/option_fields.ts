@@ -1,5 +1,8 @@
 // What can be chosen about a plugin? Its options Schema as a flat list: for flags, help texts and the keys of a file.
-import { Effect, Exit, Schema, SchemaAST } from "effect"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 
 /** One option, as people write it: the encoded side of the Schema. */
 export interface OptionField {

@@ -1,5 +1,5 @@
 // How can a plugin fail to be of use? One class a remedy.
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** The named plugin cannot be had: it is not there, its module does not load, its options are wrong. */
 export class PluginUnavailable extends Schema.TaggedError<PluginUnavailable>()("PluginUnavailable", {

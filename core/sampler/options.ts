@@ -1,5 +1,6 @@
 // Which knobs does a user have over the choice of the next token, and what may they be set to?
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 /** The longest window that penalties may look back over: 4 MiB of token ids. */
 const penaltyWindowMax = 2 ** 20

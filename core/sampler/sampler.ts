@@ -1,5 +1,5 @@
 // Which token comes next? The chain of sampling rules, opened once and then run without allocation.
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { loadLogits, openCandidates } from "./candidates.ts"
 import { drawCandidate } from "./draw.ts"
 import { findBest } from "./greedy.ts"

@@ -1,5 +1,5 @@
 // Has the generated text reached a stop string, and how much of it may be shown already?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** The texts that end a generation. An empty one would end it before it starts. */
 export const StopStrings = Schema.Array(Schema.NonEmptyString)

@@ -1,5 +1,7 @@
 // Does a backend's device keep the promises that need no oracle: caches, determinism, borrowed buffers, lifetime?
-import { Effect, Result, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import type { CacheType, Device } from "../backend.ts"
 import { Batch } from "../batch.ts"
 import type { Model } from "../model/model.ts"

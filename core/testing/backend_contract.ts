@@ -1,5 +1,6 @@
 // What must every backend do?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Device } from "../backend.ts"
 import { Batch, type HiddenRows } from "../batch.ts"
 import type { QuantizableTypeName } from "../gguf/quantize.ts"

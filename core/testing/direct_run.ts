@@ -1,5 +1,6 @@
 // How does one device run rows without an engine around it?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { CacheType, Device, FfnPartial } from "../backend.ts"
 import { Batch, type HiddenRows } from "../batch.ts"
 import type { Model } from "../model/model.ts"

@@ -1,6 +1,6 @@
 // What does this process hold, and does opening and closing something leave anything behind?
 import { readdirSync, readFileSync } from "node:fs"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /** What a process holds once garbage has been collected. Undefined: the runtime or the system does not say. */
 interface HeldResources {

@@ -1,5 +1,5 @@
 // What does a call of `select` cost?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { HiddenRows } from "../batch.ts"
 import type { Model } from "../model/model.ts"
 import { NeuronSet } from "../neuron_set.ts"

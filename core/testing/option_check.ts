@@ -1,5 +1,5 @@
 // Does a plugin refuse an option that it does not have?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Plugin, PluginKind } from "../plugin.ts"
 import { bindPlugin } from "../plugin_host/load_plugin.ts"
 import { check } from "./assertions.ts"

@@ -1,5 +1,7 @@
 // What must every placement policy do?
-import { Effect, Result, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import type { Model } from "../model/model.ts"
 import { checkPlan } from "../plan.ts"
 import { type DeviceFacts, PlacementImpossible } from "../placement.ts"

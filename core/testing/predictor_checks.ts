@@ -1,5 +1,6 @@
 // Does an opened predictor keep each promise of its contract? One function a promise; each throws what is wrong.
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { HiddenRows } from "../batch.ts"
 import { NeuronSet } from "../neuron_set.ts"
 import { checkSelectorCalls } from "../plugin_host/check_calls.ts"

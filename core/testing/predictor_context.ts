@@ -1,5 +1,5 @@
 // How is a predictor opened and asked outside an engine?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { Batch, type HiddenRows } from "../batch.ts"
 import type { Model } from "../model/model.ts"
 import type { NeuronSet } from "../neuron_set.ts"

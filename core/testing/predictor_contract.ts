@@ -1,5 +1,6 @@
 // What must every predictor do?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Model } from "../model/model.ts"
 import type { PredictorPlugin } from "../plugin.ts"
 import { measuresAllocation } from "./allocation.ts"

@@ -1,7 +1,7 @@
 // Does a predictor that learns keep the promises of training?
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { check } from "./assertions.ts"
 import { checkRange } from "./predictor_checks.ts"
 import { decodeOptions, type PredictorBench, temporaryFolder, trainingContext } from "./predictor_bench.ts"

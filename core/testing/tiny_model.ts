@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { quantize, type QuantizableTypeName } from "../gguf/quantize.ts"
 import { tensorTypes } from "../gguf/tensor_type.ts"
 import { type GgufToWrite, type MetadataRow, type TensorToWrite, writeGguf } from "../gguf/writer.ts"

@@ -1,6 +1,6 @@
 // How does a conversation become a prompt in the form that the model was trained on?
 import { Template } from "@huggingface/jinja"
-import type { Effect } from "effect"
+import type * as Effect from "effect/Effect"
 import { attemptGguf, type GgufError } from "../gguf/gguf_error.ts"
 import { ContentVeil } from "./content_veil.ts"
 import type { Tokenizer } from "./tokenizer.ts"

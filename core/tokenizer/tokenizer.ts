@@ -1,5 +1,5 @@
 // What can be asked of a tokenizer, and which one does a model file bring?
-import type { Effect } from "effect"
+import type * as Effect from "effect/Effect"
 import type { GgufError } from "../gguf/gguf_error.ts"
 import { Bpe } from "./bpe.ts"
 import { readPreTokenizer } from "./pre_tokenizer.ts"

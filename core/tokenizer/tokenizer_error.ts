@@ -1,5 +1,6 @@
 // Which ways can a tokenizer or a chat template fail, and what can the caller do about each?
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { type GgufError, isGgufError } from "../gguf/gguf_error.ts"
 
 /** The file names a tokenizer, or a way to cut text into words, that we do not have. */

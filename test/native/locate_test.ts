@@ -88,10 +88,12 @@ describe.skipIf(!canBuild)("locateLibrary with a compiler", () => {
     expect((await failureOf(flagged)).reason).toContain("it has to be built")
   }, 60_000)
 
-  test("ignores changes of the tests and builds again after a change of the sources", async () => {
+  test("ignores changes of the tests and of other libraries, and builds again after a change of the sources", async () => {
     const { options, sources } = checkout()
     const first = await Effect.runPromise(locateLibrary(options))
     writeFileSync(join(sources, "test", "abi_test.cc"), "int main() {}")
+    mkdirSync(join(sources, "cuda", "kernels"), { recursive: true })
+    writeFileSync(join(sources, "cuda", "kernels", "merge.cu"), "")
     expect(await Effect.runPromise(locateLibrary(options))).toEqual({ path: first.path, origin: "cache" })
     writeFileSync(join(sources, "abi.cc"), `extern "C" unsigned powerinfer_abi_version() { return ${abiVersion + 1}; }`)
     const second = await Effect.runPromise(locateLibrary(options))

@@ -5,6 +5,7 @@ import { Effect, Result } from "effect"
 const target: NativeTarget = {
   name: "powerinfer_cuda_simulated",
   variable: "POWERINFER_CUDA_SIMULATED_LIBRARY",
+  without: ["test", "cuda/check", "cuda/test"],
   tools: []
 }
 

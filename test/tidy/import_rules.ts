@@ -114,6 +114,17 @@ export const pluginsAreFound = (files: Files): ReadonlyArray<string> => {
     )
 }
 
+/** Of effect, what starts with a command imports the modules it uses: `effect` itself loads all 270 of them, twice where an engine has its worker. */
+export const effectComesInParts = (files: Files): ReadonlyArray<string> =>
+  scripts(files)
+    .filter(([path]) => path === "mod.ts" || (/^(core|plugins|apps)\//.test(path) && !isTemplate(path)))
+    .filter(([path]) => !path.endsWith("_test.ts"))
+    .flatMap(([path, text]) =>
+      importsOf(text)
+        .filter((specifier) => specifier === "effect" || specifier === "effect/cli")
+        .map((specifier) => `${path} imports all of "${specifier}"; import its modules: ${specifier}/…`)
+    )
+
 /** `bun:ffi` is imported by exactly one file. */
 export const ffiInOneFile = (files: Files): ReadonlyArray<string> => {
   const users = scripts(files)

@@ -9,6 +9,7 @@ import {
 } from "./file_rules.ts"
 import {
   coreNamesNoPlugin,
+  effectComesInParts,
   ffiInOneFile,
   importsGoThroughDoors,
   importsPointOneWay,
@@ -26,6 +27,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   "imports point one way: apps → plugins → core → effect": importsPointOneWay,
   "core names no plugin": coreNamesNoPlugin,
   "the SDK and the apps find plugins": pluginsAreFound,
+  "effect comes in parts": effectComesInParts,
   "bun:ffi appears in one file": ffiInOneFile,
   "no script is dead": noDeadFiles,
   "no file exceeds 500 lines": filesAreShort,

@@ -25,7 +25,7 @@ const tidyTree = {
   }),
   "core/package.json": manifest("@powerinfer/core", { dependencies: { effect: "4.1.0" } }),
   "core/mod.ts": `// exact_gate is a plugin\nexport * from "./engine.ts"\nexport * from "./native/library.ts"\n`,
-  "core/engine.ts": `import { Effect } from "effect"\nnew Worker(new URL("./worker.ts", import.meta.url))\n`,
+  "core/engine.ts": `import * as Effect from "effect/Effect"\nnew Worker(new URL("./worker.ts", import.meta.url))\n`,
   "core/worker.ts": `import type { Scope } from "effect/Scope"\n`,
   "core/native/library.ts": `import { dlopen } from "bun:ffi"\n`,
   "plugins/predictors/exact_gate/package.json": manifest("@powerinfer/exact-gate", {
@@ -103,6 +103,8 @@ const planted: ReadonlyArray<readonly [rule: string, changes: Readonly<Record<st
     "names the plugin @powerinfer/exact-gate"
   ],
   ["core names no plugin", { "core/engine.ts": `read("../plugins/x.ts")` }, "names the plugin folder"],
+  ["effect comes in parts", { "core/engine.ts": `import { Effect } from "effect"` }, 'imports all of "effect"'],
+  ["effect comes in parts", { "mod.ts": `import { Flag } from "effect/cli"` }, "import its modules: effect/cli/…"],
   [
     "bun:ffi appears in one file",
     { "core/engine.ts": `import { ptr } from "bun:ffi"` },
@@ -112,7 +114,7 @@ const planted: ReadonlyArray<readonly [rule: string, changes: Readonly<Record<st
   ["bun:ffi appears in one file", { "core/native/library.ts": "" }, "lost its subject"],
   ["no script is dead", { "core/left_over.ts": "" }, "core/left_over.ts is reached by nothing"],
   ["no script is dead", { "scripts/tool/part.ts": "" }, "scripts/tool/part.ts is reached by nothing"],
-  ["no script is dead", { "core/engine.ts": `import "effect"` }, "core/worker.ts is reached by nothing"],
+  ["no script is dead", { "core/engine.ts": `import "effect/Effect"` }, "core/worker.ts is reached by nothing"],
   [
     "no script is dead",
     { "core/only_tested.ts": "", "test/a_test.ts": `import "../core/only_tested.ts"` },

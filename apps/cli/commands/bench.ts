@@ -1,6 +1,6 @@
 // powerinfer bench: how fast does the model run here, beside what the memory allows?
 import { basename } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   measureBandwidth,
   measureSpeed,

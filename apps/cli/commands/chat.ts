@@ -1,5 +1,7 @@
 // powerinfer chat: a conversation, one line a turn.
-import { Effect, Option, Stream } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { type ChatMessage, type GenerationEnd, NoChatTemplate, type PromptTooLong, type Session } from "powerinfer"
 import { stoppable } from "../ctrl_c.ts"
 import { openFlaggedEngine } from "../engine_settings.ts"

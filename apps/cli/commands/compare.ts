@@ -1,7 +1,7 @@
 // powerinfer compare: which ways to run these models does no other beat?
 import { mkdirSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   attemptWrite,
   compare,

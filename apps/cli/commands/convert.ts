@@ -1,5 +1,5 @@
 // powerinfer convert: a file of one format as one of another.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   activationProfile,
   gpuIndexPlanFile,

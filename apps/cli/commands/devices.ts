@@ -1,6 +1,7 @@
 // powerinfer devices: what can this machine run models on?
 import { cpus } from "node:os"
-import { Effect, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import {
   bindPlugin,
   type DeviceFacts,

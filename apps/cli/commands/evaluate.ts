@@ -1,6 +1,6 @@
 // powerinfer evaluate: is a run with this predictor as good as the dense one, and what does it read?
 import { basename } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   cutWindows,
   evaluate,

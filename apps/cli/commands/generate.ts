@@ -1,5 +1,6 @@
 // powerinfer generate: continues a prompt.
-import { Effect, Stream } from "effect"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import type { GenerationEnd } from "powerinfer"
 import { openFlaggedEngine, settingsJson } from "../engine_settings.ts"
 import { figuresJson, figuresLine } from "../figures.ts"

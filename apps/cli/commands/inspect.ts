@@ -1,5 +1,5 @@
 // powerinfer inspect: what is in this file, and will it run here?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   type CacheType,
   checkCacheType,

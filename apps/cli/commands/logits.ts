@@ -1,6 +1,7 @@
 // powerinfer logits: what does the model say at every position? In a file, for other engines to be compared with.
 import { basename } from "node:path"
-import { Effect, Exit } from "effect"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import {
   attemptWrite,
   evaluateTokens,

@@ -1,6 +1,6 @@
 // powerinfer place: which device should hold which neurons, and how fast would that be?
 import { basename, resolve } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   attemptWrite,
   type CacheType,

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync } 
 import { createRequire } from "node:module"
 import { dirname, join, parse, relative } from "node:path"
 import { pathToFileURL } from "node:url"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { attemptWrite, nativeKernels, NativeLibraryError, nativeSources } from "powerinfer"
 import { InvalidUsage } from "../invalid_usage.ts"
 import { print } from "../output.ts"

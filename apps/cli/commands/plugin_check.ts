@@ -1,5 +1,5 @@
 // powerinfer plugin check: does this plugin keep its contract, and what does it cost?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { bindPlugin, importPlugin, type Plugin, type PluginKind, type PluginUse } from "powerinfer"
 import type { ContractResult } from "@powerinfer/core/testing"
 import { exitCodeOf } from "../exit_code.ts"

@@ -1,7 +1,8 @@
 // powerinfer plugin create: a package that builds, passes its tests and runs, as the place to begin.
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { attemptWrite, type PluginKind } from "powerinfer"
 import { InvalidUsage } from "../invalid_usage.ts"
 import type { NativeLanguage } from "../native_languages.ts"

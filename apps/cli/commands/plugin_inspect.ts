@@ -1,6 +1,6 @@
 // powerinfer plugin inspect: what is a plugin, does it fit, and what can be chosen about it?
 import { existsSync } from "node:fs"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   engineVersion,
   importPlugin,

@@ -1,7 +1,7 @@
 // powerinfer plugin list: which plugins can be named here?
 import { relative } from "node:path"
 import { fileURLToPath } from "node:url"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { engineVersion, outdatedSide, type PluginListing } from "powerinfer"
 import { note, print, printJson } from "../output.ts"
 import { findablePlugins } from "../plugins.ts"

@@ -1,5 +1,5 @@
 // powerinfer profile: which neurons of the model fire on these texts, how often, and how strongly?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   attemptWrite,
   type Corpus,

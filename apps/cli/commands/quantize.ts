@@ -1,5 +1,5 @@
 // powerinfer quantize: a model's matrices in a smaller type.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { planQuantization, type QuantizeOptions, readGguf } from "powerinfer"
 import { writeModel } from "../write_model.ts"
 

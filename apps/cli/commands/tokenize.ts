@@ -1,5 +1,5 @@
 // powerinfer tokenize: which tokens does a text become?
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { openTokenizer, readGguf } from "powerinfer"
 import { print, printJson } from "../output.ts"
 import { readText } from "../text_input.ts"

@@ -1,7 +1,7 @@
 // powerinfer train: what does a predictor learn about this model?
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import {
   identityOf,
   importPlugin,

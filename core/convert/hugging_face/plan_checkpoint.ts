@@ -1,7 +1,7 @@
 // How does a directory of Hugging Face's (config.json, safetensors, tokenizer) become a GGUF file?
 import { existsSync, statSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
-import type { Effect } from "effect"
+import type * as Effect from "effect/Effect"
 import type { MetadataRow, TensorToWrite } from "../../gguf/writer.ts"
 import { attemptConversion, ConversionImpossible, type ConversionError } from "../conversion_error.ts"
 import { fileTypes } from "../model_tensors.ts"

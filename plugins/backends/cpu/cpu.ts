@@ -7,7 +7,8 @@ import {
   readMachineFrom,
   type NativeLibraryError
 } from "@powerinfer/core"
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { backendFailure } from "./failures.ts"
 import type { CpuOptions } from "./options.ts"
 import { cpuSymbols } from "./symbols.ts"

@@ -1,5 +1,6 @@
 // Does what is about to be allocated fit?
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { NotEnoughMemory } from "@powerinfer/core"
 
 /** Bytes that one device may use. What is reserved is given back when its scope closes. */

@@ -9,7 +9,7 @@
  * ```
  */
 import { definePlugin, type Measuring, type PluginUse, readMeasuredMachine, usePlugin } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { backendFailure } from "./failures.ts"
 import { openCpuDevice } from "./open_device.ts"
 import { CpuOptions } from "./options.ts"

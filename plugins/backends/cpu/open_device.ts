@@ -14,7 +14,7 @@ import {
   Role,
   tensorTypes
 } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { batchCalls } from "./batch_calls.ts"
 import { type Cpu, openCpu } from "./cpu.ts"
 import { backendFailure, openFailure } from "./failures.ts"

@@ -1,6 +1,7 @@
 // What can be chosen about the CPU backend?
 import { isaNames } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 /** Options of the backend; all have defaults. Their descriptions are what the command line shows. */
 export const CpuOptions = Schema.Struct({

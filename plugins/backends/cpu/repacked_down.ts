@@ -23,7 +23,7 @@ import {
   removeAbandoned,
   tensorTypes
 } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Cpu } from "./cpu.ts"
 import { backendFailure } from "./failures.ts"
 import { layOutRepacked, type RepackedLayout } from "./repacked_file.ts"

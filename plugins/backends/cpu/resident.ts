@@ -7,7 +7,7 @@ import {
   Role,
   roleBindings
 } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Cpu } from "./cpu.ts"
 import { openFailure } from "./failures.ts"
 

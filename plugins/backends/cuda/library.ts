@@ -6,16 +6,18 @@ import {
   type NativeTarget,
   type PluginKernels
 } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 const gpu: NativeTarget = {
   name: "powerinfer_cuda",
   variable: "POWERINFER_CUDA_LIBRARY",
+  without: ["test", "cuda/check", "cuda/sim", "cuda/test"],
   tools: [{ name: "nvcc, the CUDA toolkit's compiler,", commands: ["nvcc", "/usr/local/cuda/bin/nvcc"] }]
 }
 const simulator: NativeTarget = {
   name: "powerinfer_cuda_simulated",
   variable: "POWERINFER_CUDA_SIMULATED_LIBRARY",
+  without: ["test", "cuda/check", "cuda/test"],
   tools: []
 }
 

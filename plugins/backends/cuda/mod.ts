@@ -20,7 +20,8 @@ import {
   usePlugin,
   type Workload
 } from "@powerinfer/core"
-import { Effect, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { cudaKernels, installedKernels } from "./library.ts"
 import { readTypes } from "./matrix_bytes.ts"
 import { modelMemory } from "./model_memory.ts"

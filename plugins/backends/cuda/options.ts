@@ -1,5 +1,6 @@
 // What can be chosen about the CUDA backend?
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { isBudget } from "./vram_budget.ts"
 
 /** Options of the backend; all have defaults. Their descriptions are what the command line shows. */

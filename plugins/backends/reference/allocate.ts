@@ -1,7 +1,7 @@
 // What happens when JavaScript cannot hold what a device needs?
 import { freemem, totalmem } from "node:os"
 import { BackendFailure, isGgufError, NotEnoughMemory } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /**
  * Runs code that allocates and may read tensors.

@@ -14,7 +14,8 @@ import {
   type NeuronShare,
   type NotEnoughMemory
 } from "@powerinfer/core"
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { attemptAllocation } from "./allocate.ts"
 import { FfnStage } from "./ffn.ts"
 import { HomeStage } from "./home.ts"

@@ -11,7 +11,8 @@
  */
 import { totalmem } from "node:os"
 import { definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { openDevice } from "./device.ts"
 
 const plugin = definePlugin({

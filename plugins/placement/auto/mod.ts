@@ -13,7 +13,8 @@ import {
   type PluginUse,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { notesOf } from "./notes.ts"
 import { waysOf } from "./ways.ts"
 

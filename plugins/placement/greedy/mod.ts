@@ -9,7 +9,8 @@ import {
   type PluginUse,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const name = "greedy"
 

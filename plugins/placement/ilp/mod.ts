@@ -10,7 +10,8 @@ import {
   type PluginUse,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { groupNeurons, readOwners, writeProgram } from "./program.ts"
 import { shortfall, solve } from "./solve.ts"
 

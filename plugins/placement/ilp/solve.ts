@@ -1,5 +1,5 @@
 // How is a binary program solved? By HiGHS, compiled to WebAssembly.
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { BinaryProgram } from "./program.ts"
 
 export interface SolverOptions {

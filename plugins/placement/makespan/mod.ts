@@ -15,7 +15,8 @@ import {
   usePlugin,
   withHome
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { balance, totalSeconds } from "./balance.ts"
 
 const name = "makespan"

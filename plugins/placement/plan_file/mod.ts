@@ -12,7 +12,8 @@ import {
   shareMemoryBytes,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const name = "plan_file"
 

@@ -1,6 +1,7 @@
 /** Puts every neuron on the first device, which is also the home. */
 import { definePlugin, PlacementImpossible, type PluginUse, usePlugin } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const name = "single_device"
 

@@ -11,7 +11,8 @@ import {
   randomFromSeed,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const name = "uniform"
 

@@ -1,6 +1,7 @@
 /** Names every neuron of every block: the dense run that other predictors are measured against. */
 import { definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const plugin = definePlugin({
   kind: "predictor",

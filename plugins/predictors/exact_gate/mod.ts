@@ -3,7 +3,8 @@
  * their other rows are read. With ReLU or ReLU² no token changes.
  */
 import { definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const plugin = definePlugin({
   kind: "predictor",

@@ -18,7 +18,8 @@ import {
   wholeBlocks,
   writePredictorWeights
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { calibrate } from "./calibrate.ts"
 import { fitGuess, gatherMoments, type HeldOutRows, type LinearGuess } from "./fit.ts"
 import { selectAhead } from "./select_ahead.ts"

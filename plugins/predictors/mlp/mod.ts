@@ -11,7 +11,8 @@ import {
   type PredictorRefusal,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { defaults, MlpOptions } from "./options.ts"
 import { trainMlp } from "./train.ts"
 import { readMlp, storedMlp } from "./weights.ts"

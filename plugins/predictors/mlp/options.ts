@@ -1,5 +1,5 @@
 // What can be chosen about the predictor?
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 const Share = Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1))
 const Count = Schema.Int.check(Schema.isGreaterThan(0))

@@ -1,6 +1,6 @@
 // How is a block that has been trained kept, so that training which was ended goes on after it?
 import { PredictorFailure, type StoredMatrix, type TrainingCheckpoint } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { TrainedBlock } from "./train_block.ts"
 
 interface Head extends Pick<TrainedBlock, "rank" | "outcome"> {

@@ -10,7 +10,8 @@ import {
   rowBytes,
   type TrainingContext
 } from "@powerinfer/core"
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { gatherRows } from "./firing_rows.ts"
 import { defaults, type MlpOptions } from "./options.ts"
 import { decodePiece, encodePiece, rememberPiece } from "./pieces.ts"

@@ -8,7 +8,7 @@ import {
   type Trainer,
   type TrainingData
 } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { costOfCode, rowsBetween } from "./firing_rows.ts"
 import { gateDirections, startingMatrices } from "./gate_directions.ts"
 import { type StoredType, storedValues, storeMatrices } from "./matrices.ts"

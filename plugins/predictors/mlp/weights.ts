@@ -15,7 +15,7 @@ import {
   wholeBlocks,
   writePredictorWeights
 } from "@powerinfer/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { BlockTraining, TrainedBlock } from "./train_block.ts"
 
 const keys = {

@@ -3,7 +3,8 @@
  * experiments; looking costs as much as the dense gate and up.
  */
 import { addLargest, definePlugin, type PluginUse, usePlugin } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const defaultShare = 0.1
 

@@ -10,7 +10,8 @@ import {
   usePlugin,
   writePredictorWeights
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { listOf, textsByBlock } from "./block_texts.ts"
 import { choosePredictors } from "./choose.ts"
 import { combineBlocks } from "./combine.ts"

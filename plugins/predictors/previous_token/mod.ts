@@ -9,7 +9,8 @@ import {
   PredictorFailure,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { OneRow } from "./one_row.ts"
 import { RecentSets } from "./recent_sets.ts"
 

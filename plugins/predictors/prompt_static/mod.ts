@@ -9,7 +9,8 @@ import {
   type PredictorContext,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const defaultShare = 0.5
 const defaultSessions = 16

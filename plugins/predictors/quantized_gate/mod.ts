@@ -11,7 +11,8 @@ import {
   requireZeros,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { type ProxyBits, quantizeGate } from "./proxy.ts"
 
 const name = "quantized_gate"

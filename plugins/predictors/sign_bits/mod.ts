@@ -10,7 +10,8 @@ import {
   requireZeros,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { packSigns, signRowBytes } from "./signs.ts"
 
 const name = "sign_bits"

@@ -23,7 +23,8 @@ import {
   wholeBlocks,
   writePredictorWeights
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { type Multiply, SecondMoments, times } from "./factor.ts"
 
 const name = "svd_gate"

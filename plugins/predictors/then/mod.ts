@@ -8,7 +8,8 @@ import {
   type PredictorContext,
   usePlugin
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const Options = Schema.Struct({
   propose: Schema.String.annotate({

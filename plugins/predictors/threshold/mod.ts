@@ -8,7 +8,8 @@ import {
   usePlugin,
   writePredictorWeights
 } from "@powerinfer/core"
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { fitThresholds, methods } from "./fit_thresholds.ts"
 
 const predictor = "threshold"
