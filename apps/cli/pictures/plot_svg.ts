@@ -11,8 +11,13 @@ const style = { background: "white", color: "black", fontFamily: "system-ui, san
  * - dies  where the options make HTML of it
  */
 export const plotSvg = (options: PlotOptions): string => {
-  const { document } = parseHTML("<html></html>")
-  const chart = plot({ style, ...options, document: document as unknown as Document })
+  // Its type has a document only where there are types of a browser: under Bun, and not under Deno.
+  const page: object = parseHTML("<html></html>")
+  const chart = plot({
+    style,
+    ...options,
+    document: Reflect.get(page, "document") as NonNullable<PlotOptions["document"]>
+  })
   if (chart.tagName.toLowerCase() !== "svg") throw new Error("the options of this chart make HTML, not one SVG")
   chart.setAttribute("xmlns", "http://www.w3.org/2000/svg")
   return `${chart.outerHTML}\n`
