@@ -30,6 +30,14 @@ export const nativeBuildCommands = (
   ]
 }
 
+/** What a release build is made of: the libraries that users and tests load, and the programs that are run by hand. */
+export const releaseTargets: ReadonlyArray<string> = [
+  "powerinfer",
+  "powerinfer_kernel_bench",
+  // The simulator needs Linux.
+  ...(process.platform === "linux" ? ["powerinfer_cuda_simulated"] : [])
+]
+
 /**
  * The tests of the CUDA backend on the simulator (`cuda-sim`), a target and a program in the folder of its build: in the sanitizer build under its
  * sanitizers, in the release build under ThreadSanitizer. Counted as nativeTestProgram is.

@@ -6,7 +6,8 @@ import {
   type NativeBuild,
   nativeBuildCommands,
   nativeBuildFolder,
-  nativeTestProgram
+  nativeTestProgram,
+  releaseTargets
 } from "./native_build.ts"
 import { addTotals, formatTotals, parseTotals, type TestTotals } from "./test_totals.ts"
 
@@ -77,7 +78,7 @@ const checks: ReadonlyArray<{ readonly name: string; readonly passes: () => Prom
   { name: "format", passes: () => succeeds(tool("oxfmt", "--check")) },
   { name: "lint", passes: () => succeeds(tool("oxlint", "--deny-warnings")) },
   { name: "types", passes: () => succeeds(tool("tsc", "-p", "tsconfig.json", "--noEmit")) },
-  { name: "native release build", passes: () => succeeds(...nativeBuildCommands("release")) },
+  { name: "native release build", passes: () => succeeds(...nativeBuildCommands("release", ...releaseTargets)) },
   { name: "native sanitizer build", passes: () => succeeds(...nativeBuildCommands("sanitize")) },
   { name: "native tests", passes: () => testsPass([join(root, nativeTestProgram("sanitize"))]) },
   { name: "CUDA kernels (cuda-sim)", passes: () => cudaSimulatorTestsPass("sanitize", "eager") },
