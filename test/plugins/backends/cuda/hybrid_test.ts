@@ -1,15 +1,26 @@
 // Goal: a model on a GPU, or divided between a GPU and the CPU, computes what one device computes (cuda-sim: its kernels on the simulator).
-// Method: families against the reference backend; the default model's greedy tokens against the CPU's, for predictors that run on the device too.
-import { describe, expect, test } from "bun:test"
+// Method: families against the reference backend; the default model's greedy tokens against the CPU's, its hottest neurons on the device, for
+// predictors that run there too.
+import { beforeAll, describe, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
 import { cuda } from "@powerinfer/backend-cuda"
-import { Batch, openForward, type OpenPlan, type PluginUse, usePlugin } from "@powerinfer/core"
+import {
+  type ActivationProfile,
+  Batch,
+  openForward,
+  type OpenPlan,
+  type PlanOptions,
+  type PluginUse,
+  usePlugin
+} from "@powerinfer/core"
 import { Effect } from "effect"
 import { cpu, everyNeuron, exactGate, models, reference, signBits, withPlan } from "../../../support/plans.ts"
 import { hasSimulator } from "../../../support/simulator.ts"
-import firstDeviceShare from "./first_device_share.ts"
 import { largestError, logitsOf } from "../../../support/logits.ts"
 import halves from "../../../support/plugins/halves.ts"
 import largestShare from "../../../support/plugins/largest_share.ts"
+import { hottestNeurons, profileOf } from "./hottest_neurons.ts"
+import namedNeurons from "./named_neurons.ts"
 
 const gpu = cuda({ simulated: true })
 const inHalves = { placement: usePlugin(halves) }
@@ -64,53 +75,45 @@ const greedyTokens = (plan: OpenPlan): Promise<ReadonlyArray<number>> =>
   }).pipe(Effect.scoped, Effect.runPromise)
 
 describe.skipIf(!hasSimulator)("the default model's greedy tokens with a CUDA device", () => {
-  const share = (hot: number) => ({
-    backends: [gpu, cpu()],
-    placement: usePlugin(firstDeviceShare, { share: hot })
-  })
+  let profile: ActivationProfile
+  beforeAll(async () => {
+    profile = await profileOf(models.f16, readFileSync("models/text/valid.txt").subarray(0, 8192))
+  }, timeoutMs)
+
+  /** The hottest of every block's neurons on the device, as many as this share; 1: the CPU has no part in it. */
+  const withHot = (share: number): Partial<PlanOptions> =>
+    share === 1
+      ? { backends: [gpu] }
+      : {
+          backends: [gpu, cpu()],
+          placement: usePlugin(namedNeurons, { neurons: hottestNeurons(profile, share) })
+        }
+
   const signs = signBits && { ...signBits, options: { margin: 1 } }
-  type Case = readonly [string, PluginUse<"predictor">, ReadonlyArray<readonly [string, object]>]
-  const withSigns: ReadonlyArray<Case> = signs
-    ? [
-        [
-          models.f16,
-          signs,
-          [
-            ["all on it", { backends: [gpu] }],
-            ["50% of the neurons on it", share(0.5)]
-          ]
-        ]
-      ]
-    : []
-  const cases: ReadonlyArray<Case> = [
-    [
-      models.f16,
-      exactGate,
-      [
-        ["all on it", { backends: [gpu] }],
-        ["10% of the neurons on it", share(0.1)],
-        ["50%", share(0.5)],
-        ["90%", share(0.9)]
-      ]
-    ],
-    [models.q8_0, exactGate, [["50% of the neurons on it", share(0.5)]]],
-    [models.q4_0, exactGate, [["50% of the neurons on it", share(0.5)]]],
-    ...withSigns
+  const cases: ReadonlyArray<readonly [string, PluginUse<"predictor">, ReadonlyArray<number>]> = [
+    [models.f16, exactGate, [0.1, 0.5, 0.9, 1]],
+    [models.q8_0, exactGate, [0.5]],
+    [models.q4_0, exactGate, [0.5]],
+    ...(signs ? [[models.f16, signs, [0.5, 1]] as const] : [])
   ]
-  for (const [path, predictor, plans] of cases) {
-    const ofCpu = () => withPlan(path, { backends: [cpu()], predictor }, greedyTokens)
-    for (const [names, plan] of plans) {
+  for (const [path, predictor, shares] of cases) {
+    const type = path.slice(path.lastIndexOf("-") + 1, path.lastIndexOf("."))
+    for (const share of shares) {
       test(
-        `are those of the CPU alone, ${names}, with ${predictor.name} (${path.slice(path.lastIndexOf("-") + 1)})`,
-        async () => expect(await withPlan(path, { ...plan, predictor }, greedyTokens)).toEqual(await ofCpu()),
+        `are those of the CPU alone, with the hottest ${100 * share}% of the neurons on it, by ${predictor.name} (${type})`,
+        async () => {
+          const expected = await withPlan(path, { backends: [cpu()], predictor }, greedyTokens)
+          expect(await withPlan(path, { ...withHot(share), predictor }, greedyTokens)).toEqual(expected)
+        },
         timeoutMs
       )
     }
   }
+
   test.skipIf(signs === undefined)(
     "with sign_bits, the device selects for the CPU too",
     () =>
-      withPlan(models.f16, { ...share(0.5), ...(signs && { predictor: signs }) }, (plan) => {
+      withPlan(models.f16, { ...withHot(0.5), ...(signs && { predictor: signs }) }, (plan) => {
         expect(new Set(plan.selectedBy)).toEqual(new Set(["home"]))
       }),
     timeoutMs
