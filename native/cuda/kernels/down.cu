@@ -2,6 +2,8 @@
 //
 // A thread block takes 256 columns and one part of the share's neurons, each of its warps a stretch of that part. Which neurons are summed up together
 // follows from their numbers and not from their places in the list, so that a row's sums do not depend on what other rows of the batch list.
+#include <algorithm>
+
 #include "../definitions.h"
 #include "../octet.cuh"
 #include "rows_at_once.h"
@@ -12,7 +14,10 @@ namespace {
 
 constexpr uint32_t kWarps = 16;  // of a thread block
 constexpr uint32_t kColumns = kWarp * 8;
-constexpr uint32_t kAhead = 4;   // neurons whose weights are under way
+
+// Neurons whose weights are under way at once: as many as there are registers for, beside the sums.
+template <class Columns, uint32_t kRows>
+constexpr uint32_t kAhead = std::clamp<uint32_t>((kRows == 1 ? 32 : kRows < 8 ? 24 : 14) / (sizeof(Columns) / 4), 1, 8);
 
 __host__ __device__ inline uint32_t stretch_of(uint32_t count_max) { return (count_max + kDownParts * kWarps - 1) / (kDownParts * kWarps); }
 
@@ -50,17 +55,61 @@ __device__ uint32_t place_of(const uint32_t* ids, uint32_t count, uint32_t n) {
   return begin;
 }
 
+// Where bit k of those that are set in the mask is, for k below their number.
+__device__ uint32_t place_of_bit(uint32_t mask, uint32_t k) {
+  uint32_t place = 0;
+#pragma unroll
+  for (uint32_t length = kWarp / 2; length > 0; length /= 2) {
+    const uint32_t below = __popc(mask >> place & ((1u << length) - 1));
+    if (k >= below) k -= below, place += length;
+  }
+  return place;
+}
+
+// Eight columns of a neuron, of either form of `down`: loaded first, and later decoded to weights less a factor that all eight share.
+template <uint32_t kType>
+struct ByNeuron {
+  PackedCodes<kType> codes;
+  PackedScale scale;
+
+  __device__ static ByNeuron load(const DownMatrix& down, uint32_t n, uint32_t column_octet) {
+    return {cuda::load<kType>(codes_at<kType>(down.rows, n, column_octet)), cuda::load<kType>(scales_at<kType>(down.rows, n, column_octet))};
+  }
+  __device__ float decode(float (&weights)[8]) const {
+    using F = Format<kType>;
+    const Scale of = cuda::decode<kType>(scale);
+    if constexpr (F::kHasOffset) weights_of<kType>(codes, [&](uint32_t) { return of; }, weights);
+    else cuda::decode<kType>(codes, F::kZero, weights);
+    return F::kPlain || F::kHasOffset ? 1 : of.scale;
+  }
+};
+
+template <uint32_t kType>
+struct ByColumn {
+  PackedCodes<kType> codes;
+  PackedColumnScales<kType> scales;
+
+  __device__ static ByColumn load(const DownMatrix& down, uint32_t n, uint32_t column_octet) {
+    return {cuda::load<kType>(codes_at<kType>(down.rows, n, column_octet)), load_column_scales<kType>(down, n, column_octet)};
+  }
+  __device__ float decode(float (&weights)[8]) const {
+    weights_of<kType>(codes, scales, weights);
+    return 1;
+  }
+};
+
 // sums += activation * down for the listed neurons begin <= n < end, eight columns a lane, rows first .. first + kRows.
-template <uint32_t kType, uint32_t kRows>
+template <class Columns, uint32_t kRows>
 __device__ void add_neurons(const Down& op, uint32_t begin, uint32_t end, uint32_t first, float (&sums)[kRows][8]) {
   const uint32_t* const ids = op.neurons.ids;
   const uint32_t lane = threadIdx.x % kWarp, count = ids != nullptr ? *op.neurons.count : op.neurons.count_max;
+  constexpr uint32_t kAheadOf = kAhead<Columns, kRows>;
   const uint32_t column_octet = min(blockIdx.x * kWarp + lane, octets_of(op.down.rows.width) - 1);
   bool more = true;
   for (uint32_t next = ids != nullptr ? place_of(ids, count, begin) : begin; more; next += kWarp) {
-    // A neuron a lane, then one after the other by all of them.
+    // A neuron a lane, those that fire in front; then one after the other by all lanes.
     const uint32_t k = next + lane;
-    const uint32_t n = k >= count ? end : ids != nullptr ? ids[k] : k;
+    uint32_t n = k >= count ? end : ids != nullptr ? ids[k] : k;
     more = __ballot_sync(kAllLanes, n < end) == kAllLanes;
     float activations[kRows];
     bool fires = false;
@@ -69,26 +118,31 @@ __device__ void add_neurons(const Down& op, uint32_t begin, uint32_t end, uint32
       activations[r] = n < end && first + r < op.row_count ? op.activation[(first + r) * op.activation_stride + n] : 0;
       fires = fires || activations[r] != 0;
     }
-    for (uint32_t firing = __ballot_sync(kAllLanes, fires); firing != 0;) {
-      uint32_t sources[kAhead];
-      float weights[kAhead][8];
-      uint32_t taken = 0;
+    const uint32_t firing = __ballot_sync(kAllLanes, fires), firing_count = __popc(firing);
+    if ((firing & (firing + 1)) != 0) {
+      const int from = static_cast<int>(place_of_bit(firing, min(lane, firing_count - 1)));
+      n = __shfl_sync(kAllLanes, n, from);
 #pragma unroll
-      for (uint32_t j = 0; j < kAhead; ++j) {  // the last one stands in for those that are not there
-        if (firing != 0) ++taken;
-        sources[j] = firing != 0 ? __ffs(static_cast<int>(firing)) - 1 : sources[j == 0 ? 0 : j - 1];
-        firing &= firing - 1;
-        octet<kType>(op.down, __shfl_sync(kAllLanes, n, static_cast<int>(sources[j])), column_octet, weights[j]);
-      }
+      for (uint32_t r = 0; r < kRows; ++r) activations[r] = __shfl_sync(kAllLanes, activations[r], from);
+    }
+    for (uint32_t at = 0; at < firing_count; at += kAheadOf) {
+      Columns columns[kAheadOf];
 #pragma unroll
-      for (uint32_t j = 0; j < kAhead; ++j)
+      for (uint32_t j = 0; j < kAheadOf; ++j)
+        if (at + j < firing_count) columns[j] = Columns::load(op.down, __shfl_sync(kAllLanes, n, static_cast<int>(at + j)), column_octet);
+#pragma unroll
+      for (uint32_t j = 0; j < kAheadOf; ++j) {
+        if (at + j >= firing_count) break;
+        float weights[8];
+        const float factor = columns[j].decode(weights);
 #pragma unroll
         for (uint32_t r = 0; r < kRows; ++r) {
-          const float activation = __shfl_sync(kAllLanes, activations[r], static_cast<int>(sources[j]));
-          if (activation == 0 || j >= taken) continue;  // a weight that the row does not want may be infinite
+          const float activation = __shfl_sync(kAllLanes, activations[r], static_cast<int>(at + j));
+          if (activation == 0) continue;  // a weight that the row does not want may be infinite
 #pragma unroll
-          for (uint32_t i = 0; i < 8; ++i) sums[r][i] = fmaf(activation, weights[j][i], sums[r][i]);
+          for (uint32_t i = 0; i < 8; ++i) sums[r][i] = fmaf(activation * factor, weights[i], sums[r][i]);
         }
+      }
     }
   }
 }
@@ -101,7 +155,14 @@ __global__ void __launch_bounds__(kWarps * kWarp) down(Down op) {
   const uint32_t begin = (part * kWarps + warp) * stretch, end = min(begin + stretch, op.neurons.count_max);
   for (uint32_t first = 0; first < op.row_count; first += kRows) {
     float sums[kRows][8] = {};
-    if (begin < end) add_neurons<kType, kRows>(op, begin, end, first, sums);
+    if (begin < end) {
+      if constexpr (!Format<kType>::kPlain) {
+        if (op.down.columns) add_neurons<ByColumn<kType>>(op, begin, end, first, sums);
+        else add_neurons<ByNeuron<kType>>(op, begin, end, first, sums);
+      } else {
+        add_neurons<ByNeuron<kType>>(op, begin, end, first, sums);
+      }
+    }
 #pragma unroll
     for (uint32_t r = 0; r < kRows; ++r) {
       if (first + r >= op.row_count) break;
