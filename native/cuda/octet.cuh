@@ -83,10 +83,10 @@ __device__ inline ScalePlanes further(const ScalePlanes& planes, uint32_t octets
   return {planes.small_scales + octets / F::kGroupOctets * F::kSmallBytes, planes.scales + octets / F::kBlockOctets * F::kScaleBytes};
 }
 
-// An octet and its scale as they lie in memory.
-template <uint32_t Type>
+// Octets that follow each other, one or from an even one on two, and their scale, as they lie in memory: two have the same scale in every format.
+template <uint32_t Type, uint32_t Octets = 1>
 struct PackedCodes {
-  uint32_t codes[Format<Type>::kCodeBytes / 4];
+  uint32_t codes[Octets * Format<Type>::kCodeBytes / 4];
   uint32_t pairs;  // Q6_K
 };
 struct PackedScale {
@@ -94,11 +94,11 @@ struct PackedScale {
   uint32_t halves;   // d, and dmin above it
 };
 
-template <uint32_t Type>
-__device__ inline PackedCodes<Type> load(const CodePlanes& planes) {
-  PackedCodes<Type> packed;
+template <uint32_t Type, uint32_t Octets = 1>
+__device__ inline PackedCodes<Type, Octets> load(const CodePlanes& planes) {
+  PackedCodes<Type, Octets> packed;
   load_words(planes.codes, packed.codes);
-  packed.pairs = field_at<Format<Type>::kHighBytes>(planes.high);
+  packed.pairs = field_at<Octets * Format<Type>::kHighBytes>(planes.high);
   return packed;
 }
 template <uint32_t Type>
@@ -121,33 +121,34 @@ __device__ inline Scale decode(const PackedScale& packed) {
 }
 
 // Codes less `zero`; of a type without blocks the elements.
-template <uint32_t Type>
-__device__ inline void decode(const PackedCodes<Type>& packed, int zero, float (&codes)[8]) {
+template <uint32_t Type, uint32_t Octets>
+__device__ inline void decode(const PackedCodes<Type, Octets>& packed, int zero, float (&codes)[8 * Octets]) {
   using F = Format<Type>;
 #pragma unroll
-  for (uint32_t k = 0; k < 8; ++k) {
+  for (uint32_t at = 0; at < 8 * Octets; ++at) {
+    const uint32_t octet = at / 8, k = at % 8;
     if constexpr (F::kPlain) {
-      const uint32_t bits = field<F::kFileBytes>(packed.codes, k);
-      codes[k] = Type == F32 ? __uint_as_float(bits) : Type == F16 ? f32_of_f16(bits) : __uint_as_float(bits << 16);
+      const uint32_t bits = field<F::kFileBytes>(packed.codes, at);
+      codes[at] = Type == F32 ? __uint_as_float(bits) : Type == F16 ? f32_of_f16(bits) : __uint_as_float(bits << 16);
     } else if constexpr (F::kCodeBytes == 8) {
-      codes[k] = number(packed.codes[k / 4] >> k % 4 / 2 * 16, k % 2 * 8, 8, zero);
+      codes[at] = number(packed.codes[at / 4] >> k % 4 / 2 * 16, k % 2 * 8, 8, zero);
     } else if constexpr (F::kHighBytes == 0) {
-      codes[k] = number(packed.codes[0] >> k / 5 * 12, k % 5 * 4 + k / 5 * 8, 4, zero);
+      codes[at] = number(packed.codes[octet] >> k / 5 * 12, k % 5 * 4 + k / 5 * 8, 4, zero);
     } else {
       // A nibble and its pair beside each other: pack_octet has put pairs so that four fit at once.
-      const uint32_t low = packed.codes[0] >> k / 4 * 16, high = packed.pairs << (4 - k / 4 * 2), first = k % 4 * 4;
-      codes[k] = number((low & 15u << first) | (high & 48u << first), first, 6, zero);
+      const uint32_t low = packed.codes[octet] >> k / 4 * 16, high = packed.pairs >> 16 * octet << (4 - k / 4 * 2), first = k % 4 * 4;
+      codes[at] = number((low & 15u << first) | (high & 48u << first), first, 6, zero);
     }
   }
 }
 
 // Weights, exactly those of powerinfer_dequantize: the fma rounds once, where the definition does. Scale k is of weight k.
-template <uint32_t Type, class ScaleOf>
-__device__ inline void weights_of(const PackedCodes<Type>& packed, ScaleOf&& scale, float (&w)[8]) {
+template <uint32_t Type, uint32_t Octets, class ScaleOf>
+__device__ inline void weights_of(const PackedCodes<Type, Octets>& packed, ScaleOf&& scale, float (&w)[8 * Octets]) {
   using F = Format<Type>;
-  decode<Type>(packed, F::kZero, w);
+  decode(packed, F::kZero, w);
 #pragma unroll
-  for (uint32_t k = 0; !F::kPlain && k < 8; ++k) {
+  for (uint32_t k = 0; !F::kPlain && k < 8 * Octets; ++k) {
     const Scale of = scale(k);
     w[k] = F::kHasOffset ? fmaf(of.scale, w[k], -of.minimum) : of.scale * w[k];
   }
@@ -157,15 +158,15 @@ __device__ inline void weights_of(const PackedCodes<Type>& packed, ScaleOf&& sca
 template <uint32_t Type>
 __device__ inline void weights_at(const DeviceMatrix& matrix, uint32_t row, uint32_t i, float (&w)[8]) {
   const Scale of = decode<Type>(load<Type>(scales_at<Type>(matrix, row, i)));
-  weights_of<Type>(load<Type>(codes_at<Type>(matrix, row, i)), [&](uint32_t) { return of; }, w);
+  weights_of(load<Type>(codes_at<Type>(matrix, row, i)), [&](uint32_t) { return of; }, w);
 }
 
-// What scales eight columns of a DownMatrix that have scales of their own.
-template <uint32_t Type>
+// What scales the columns of an octet or two of a DownMatrix that have scales of their own.
+template <uint32_t Type, uint32_t Octets = 1>
 struct PackedColumnScales {
   using F = Format<Type>;
-  uint32_t factors[F::kHasSmallScales ? 2 * F::kSmallBytes : 1];
-  uint32_t halves[2 * F::kScaleBytes];
+  uint32_t factors[F::kHasSmallScales ? Octets * 2 * F::kSmallBytes : 1];
+  uint32_t halves[Octets * 2 * F::kScaleBytes];
 
   __device__ Scale operator()(uint32_t column) const {
     PackedScale packed{0, field<F::kScaleBytes>(halves, column)};
@@ -174,12 +175,12 @@ struct PackedColumnScales {
   }
 };
 
-template <uint32_t Type>
-__device__ inline PackedColumnScales<Type> load_column_scales(const DownMatrix& down, uint32_t row, uint32_t i) {
+template <uint32_t Type, uint32_t Octets = 1>
+__device__ inline PackedColumnScales<Type, Octets> load_column_scales(const DownMatrix& down, uint32_t row, uint32_t i) {
   using F = Format<Type>;
   const DeviceMatrix& matrix = down.rows;
   const uint32_t octets = octets_of(matrix.width), neuron = down.neurons[row];  // its number in the model
-  PackedColumnScales<Type> packed;
+  PackedColumnScales<Type, Octets> packed;
   if constexpr (F::kHasSmallScales) {
     load_words(matrix.small_scales + (uint64_t{neuron / F::kGroup} * octets + i) * (8 * F::kSmallBytes), packed.factors);
   }
@@ -191,7 +192,7 @@ __device__ inline PackedColumnScales<Type> load_column_scales(const DownMatrix& 
 template <uint32_t Type>
 __device__ inline void weights_at(const DownMatrix& down, uint32_t row, uint32_t i, float (&w)[8]) {
   if constexpr (!Format<Type>::kPlain) {
-    if (down.columns) return weights_of<Type>(load<Type>(codes_at<Type>(down.rows, row, i)), load_column_scales<Type>(down, row, i), w);
+    if (down.columns) return weights_of(load<Type>(codes_at<Type>(down.rows, row, i)), load_column_scales<Type>(down, row, i), w);
   }
   weights_at<Type>(down.rows, row, i, w);
 }

@@ -113,7 +113,7 @@ class RowOctets {
     }
 #pragma unroll
     for (uint32_t j = 0; j < kWeightRows; ++j) {
-      cuda::decode<kType>(packed.codes[j], F::kCentre, octets[j].codes);
+      cuda::decode(packed.codes[j], F::kCentre, octets[j].codes);
       if constexpr (kScaled) octets[j].scale = __shfl_sync(kAllLanes, own[j / kSharers].scale, j % kSharers, kSharers);
       if constexpr (kHasOffset) octets[j].offset = __shfl_sync(kAllLanes, own[j / kSharers].offset, j % kSharers, kSharers);
     }
