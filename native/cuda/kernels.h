@@ -166,7 +166,7 @@ void launch_gate_up(const GateUp&, cudaStream_t);
 
 // down.cu: parts[p][r] = Σ over the listed neurons n of the p-th part of the share of activation[r][n] * down[n]. Parts are stretches of neurons, not of
 // the list: what other rows list does not change how a row's sum is made.
-constexpr uint32_t kDownParts = 8;
+constexpr uint32_t kDownParts = 16;
 struct Down {
   DownMatrix down;
   NeuronList neurons;

@@ -44,6 +44,9 @@ MatrixLayout layout_of(const MatrixSource& source) {
     layout.columns = source.down && !F::kPlain;
     const uint32_t rows = source.matrix_rows();
     const uint64_t octets = octets_of(source.matrix_width());
+    if (octets * rows > UINT32_MAX) {
+      fail(POWERINFER_UNSUPPORTED, "a matrix of %u rows of %u weights is too large for a CUDA device, which counts to 2^35 weights", rows, source.matrix_width());
+    }
     place(layout, kCodes, octets * F::kCodeBytes, rows);
     place(layout, kHigh, octets * F::kHighBytes, rows);
     if (layout.columns) {

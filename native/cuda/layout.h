@@ -37,7 +37,7 @@ struct MatrixLayout {
   bool columns = false;  // DownMatrix::columns
 };
 
-// Fails with UNSUPPORTED for a type that the device does not read, and with INVALID_ARGUMENT for rows that are not whole blocks.
+// Fails with UNSUPPORTED for a type that the device does not read and for 2^32 octets or more, and with INVALID_ARGUMENT for rows that are not whole blocks.
 MatrixLayout layout_of(const MatrixSource& source);
 
 // The matrix whose first byte is at `device`; an ordinary one is its `rows`.

@@ -11,14 +11,14 @@ template <uint32_t Type>
 void pack_octet(const int8_t* codes, uint8_t* octet, uint8_t* high) {
   using F = Format<Type>;
   if constexpr (F::kCodeBytes == 8) {
-    std::memcpy(octet, codes, 8);
+    for (uint32_t k = 0; k < 8; ++k) octet[k] = static_cast<uint8_t>(codes[k] + F::kZero);
   } else {
     uint32_t nibbles = 0;
     uint32_t pairs = 0;
     for (uint32_t k = 0; k < 8; ++k) {
       const uint32_t code = static_cast<uint32_t>(codes[k] + F::kZero);
       nibbles |= (code & 15) << (4 * k);
-      pairs |= (code >> 4) << (2 * k);
+      pairs |= (code >> 4) << (k % 4 * 4 + k / 4 * 2);
     }
     std::memcpy(octet, &nibbles, sizeof nibbles);
     if constexpr (F::kHighBytes != 0) std::memcpy(high, &pairs, F::kHighBytes);

@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(32 * kWarps) down_dense(DownDense op) {
   if (8 * i < op.out.width) {
     for (uint32_t n = warp; n < op.down.rows.rows; n += kWarps) {
       float w[8];
-      octet<Type>(op.down, n, i, w);
+      weights_at<Type>(op.down, n, i, w);
 #pragma unroll
       for (uint32_t b = 0; b < kBatch; ++b) {
         const float a = activation[b][n];

@@ -28,8 +28,8 @@ __global__ void read_rows(Embed op) {
   float* const x = op.x.values + uint64_t{blockIdx.x} * op.x.stride;
   for (uint32_t i = threadIdx.x; 8 * i < op.x.width; i += kThreads) {
     float w[8];
-    if constexpr (From == Source::kToken) octet<Type>(op.tokens, row.token, i, w);
-    else octet<Type>(op.positions, row.position + op.position_offset, i, w);
+    if constexpr (From == Source::kToken) weights_at<Type>(op.tokens, row.token, i, w);
+    else weights_at<Type>(op.positions, row.position + op.position_offset, i, w);
 #pragma unroll
     for (uint32_t k = 0; k < 8; ++k) {
       if (8 * i + k < op.x.width) x[8 * i + k] = From == Source::kToken ? w[k] : x[8 * i + k] + w[k];

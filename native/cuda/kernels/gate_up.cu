@@ -1,6 +1,7 @@
 // What do the listed neurons of a share make of x? activation = f(gate · x) * g(up · x + bias): the first half of native/cpu/ffn_sparse.cc.
 //
-// A warp takes one or a few neurons, for up to eight rows at once: neighbouring lanes read neighbouring weights, each of them once.
+// A block takes four neurons, for up to eight rows at once, each of its four warps a share of the width (dot_rows.h): few neurons are active, and all of
+// a row's weights should be under way together. What is made of the sums every warp finds out for itself.
 #include <algorithm>
 #include <cmath>
 
@@ -66,76 +67,78 @@ void gate_up_definition(const GateUp& op, const float* gate, const float* up) {
 
 namespace {
 
-constexpr uint32_t kWarps = 4;         // of a thread block
-constexpr uint32_t kBlocksMax = 2048;  // more than any device runs at once: from there on a warp takes further neurons
+constexpr uint32_t kNeurons = kWeightRows;  // of a block
+constexpr uint32_t kBlocksMax = 2048;       // more than any device runs at once: from there on a block takes further neurons
 
-// Where activation is zero in all lanes, n becomes another neuron's: its weights are at hand, what is made of them is dropped. Returns how many are their own.
-template <uint32_t kNeurons>
-__device__ uint32_t stand_in(const float (&activations)[kNeurons], uint32_t (&n)[kNeurons]) {
-  bool fires[kNeurons];
-  uint32_t firing = n[0], count = 0;
+// A lane has the product of its number: lane j * kRows + r that of the block's neuron j and row r of the chunk. Lanes beyond have none.
+template <uint32_t kRows>
+constexpr uint32_t kProducts = kNeurons * kRows;
+
+// The block's neurons, of which a lane has n, as far as `fires` in one of their lanes; in place of others one that does: its weights are at hand, what is
+// made of them is dropped. Returns how many do.
+template <uint32_t kRows>
+__device__ uint32_t read_neurons(uint32_t n, bool fires, RowNumbers& read) {
+  const uint32_t firing = __ballot_sync(kAllLanes, fires);
+  const uint32_t any = firing == 0 ? 0 : (__ffs(static_cast<int>(firing)) - 1) / kRows * kRows;
+  uint32_t count = 0;
 #pragma unroll
   for (uint32_t j = 0; j < kNeurons; ++j) {
-    fires[j] = __ballot_sync(kAllLanes, activations[j] != 0) != 0;
-    if (fires[j]) firing = n[j];
-    count += fires[j];
+    const bool does = (firing >> j * kRows & ((1u << kRows) - 1)) != 0;
+    read.of[j] = __shfl_sync(kAllLanes, n, static_cast<int>(does ? j * kRows : any));
+    count += does;
   }
-#pragma unroll
-  for (uint32_t j = 0; j < kNeurons; ++j) n[j] = fires[j] ? n[j] : firing;
   return count;
 }
 
-// In lane r: of each neuron n[j] the activation for row r of the chunk, which is zero if `activations` is before.
-template <uint32_t kRows, uint32_t kNeurons>
-__device__ void activate(const GateUp& op, const uint32_t (&n)[kNeurons], const RowChunk& x, float (&activations)[kNeurons]) {
-  uint32_t read[kNeurons];  // whose weights
-#pragma unroll
-  for (uint32_t j = 0; j < kNeurons; ++j) read[j] = n[j];
-  uint32_t confirmed = stand_in(activations, read);
-  if (confirmed == 0) return;
-  float dots[kNeurons] = {};
-  if (op.gate.codes != nullptr) {
-    dot_rows<kRows>(op.gate, read, x, dots);
-#pragma unroll
-    for (uint32_t j = 0; j < kNeurons; ++j) {
-      if (activations[j] == 0) continue;
-      activations[j] = activated(op.gate_activation, dots[j]);
-      if (op.confirm) activations[j] = kept(activations[j], op.gate_threshold, n[j]);
-    }
-    if (op.confirm) confirmed = stand_in(activations, read);
-    if (confirmed == 0) return;
+// The warp's share of the block's products.
+template <uint32_t kRows>
+__device__ float share_of(const DeviceMatrix& matrix, const RowNumbers& n, const RowChunk& x) {
+  const uint32_t share = threadIdx.x / kWarp;
+  switch (matrix.type) {
+    case F32: return share_products<F32, kRows>(matrix, n, x, share);
+    case F16: return share_products<F16, kRows>(matrix, n, x, share);
+    case BF16: return share_products<BF16, kRows>(matrix, n, x, share);
+    case Q8_0: return share_products<Q8_0, kRows>(matrix, n, x, share);
+    case Q4_0: return share_products<Q4_0, kRows>(matrix, n, x, share);
+    case Q4_K: return share_products<Q4_K, kRows>(matrix, n, x, share);
+    default: return share_products<Q6_K, kRows>(matrix, n, x, share);
   }
-  if (op.tally != nullptr && threadIdx.x % kWarp == 0) atomicAdd(&op.tally->confirmed, static_cast<unsigned long long>(confirmed));
-  dot_rows<kRows>(op.up, read, x, dots);
-#pragma unroll
-  for (uint32_t j = 0; j < kNeurons; ++j) {
-    if (activations[j] == 0) continue;  // whatever `up` is
-    activations[j] *= activated(op.up_activation, dots[j] + (op.up_bias != nullptr ? op.up_bias[n[j]] : 0));
-    if (op.confirm) activations[j] = kept(activations[j], op.activation_threshold, n[j]);
+}
+
+// The lane's activation, which is zero if `activation` is before.
+template <uint32_t kRows>
+__device__ float activate(const GateUp& op, uint32_t n, const RowChunk& x, float activation, ShareSums<kRows>& shares) {
+  bool fires = activation != 0;
+  for (bool is_up = op.gate.codes == nullptr;; is_up = true) {
+    RowNumbers read;
+    const uint32_t confirmed = read_neurons<kRows>(n, fires, read);
+    if (confirmed == 0) return activation;
+    if (is_up && op.tally != nullptr && threadIdx.x == 0) atomicAdd(&op.tally->confirmed, static_cast<unsigned long long>(confirmed));
+    shares.put(share_of<kRows>(is_up ? op.up : op.gate, read, x));
+    if (activation != 0) {  // else it stays zero, whatever the weights are
+      const float dot = shares.total(threadIdx.x % kWarp);
+      if (!is_up) activation = activated(op.gate_activation, dot);
+      else activation *= activated(op.up_activation, dot + (op.up_bias != nullptr ? op.up_bias[n] : 0));
+      if (op.confirm) activation = kept(activation, is_up ? op.activation_threshold : op.gate_threshold, n);
+    }
+    if (is_up) return activation;
+    if (op.confirm) fires = activation != 0;
   }
 }
 
 template <uint32_t kRows>
-__global__ void __launch_bounds__(kWarps * kWarp) gate_up(GateUp op) {
-  constexpr uint32_t kNeurons = kWeightRowsOf<kRows>;
+__global__ void __launch_bounds__(kShares * kWarp, kRows <= 2 ? 4 : 3) gate_up(GateUp op) {
+  __shared__ ShareSums<kRows> shares;
   const uint32_t lane = threadIdx.x % kWarp;
   const uint32_t count = op.neurons.ids != nullptr ? *op.neurons.count : op.neurons.count_max;
-  for (uint32_t first = (blockIdx.x * kWarps + threadIdx.x / kWarp) * kNeurons; first < count; first += gridDim.x * kWarps * kNeurons) {
-    uint32_t n[kNeurons];
-#pragma unroll
-    for (uint32_t j = 0; j < kNeurons; ++j) {
-      const uint32_t k = min(first + j, count - 1);
-      n[j] = op.neurons.ids != nullptr ? op.neurons.ids[k] : k;
-    }
+  for (uint32_t first = blockIdx.x * kNeurons; first < count; first += gridDim.x * kNeurons) {
+    const uint32_t k = first + lane / kRows;
+    const uint32_t n = op.neurons.ids != nullptr ? op.neurons.ids[min(k, count - 1)] : min(k, count - 1);
     for (uint32_t row = 0; row < op.row_count; row += kRows) {
       const RowChunk x{op.x.values + uint64_t{row} * op.x.stride, op.x.stride, min(kRows, op.row_count - row)};
-      float activations[kNeurons];
-#pragma unroll
-      for (uint32_t j = 0; j < kNeurons; ++j) activations[j] = first + j < count && lane < x.count && wants(op, row + lane, n[j]) ? 1 : 0;
-      activate<kRows>(op, n, x, activations);
-#pragma unroll
-      for (uint32_t j = 0; j < kNeurons; ++j)
-        if (first + j < count && lane < x.count) op.activation[(row + lane) * op.activation_stride + n[j]] = activations[j];
+      const bool exists = lane < kProducts<kRows> && k < count && lane % kRows < x.count;
+      const float activation = activate<kRows>(op, n, x, exists && wants(op, row + lane % kRows, n) ? 1 : 0, shares);
+      if (threadIdx.x < kWarp && exists) op.activation[(row + lane % kRows) * op.activation_stride + n] = activation;
     }
   }
 }
@@ -144,9 +147,8 @@ __global__ void __launch_bounds__(kWarps * kWarp) gate_up(GateUp op) {
 
 void launch_gate_up(const GateUp& op, cudaStream_t stream) {
   with_rows_at_once(op.row_count, [&](auto rows) {
-    constexpr uint32_t kBlockNeurons = kWarps * kWeightRowsOf<rows>;
-    const uint32_t blocks = std::min((op.neurons.count_max + kBlockNeurons - 1) / kBlockNeurons, kBlocksMax);
-    CUDA_LAUNCH(gate_up<rows>, blocks, kWarps * kWarp, 0, stream, op);
+    const uint32_t blocks = std::min((op.neurons.count_max + kNeurons - 1) / kNeurons, kBlocksMax);
+    CUDA_LAUNCH(gate_up<rows>, blocks, kShares * kWarp, 0, stream, op);
   });
 }
 

@@ -98,22 +98,26 @@ TEST("down sums up lists of any length for any number of rows (seed 57)") {
     }
 }
 
-TEST("down gives a row the bits that it gets alone, with a list of its own (seed 58)") {
+TEST("down gives a row the bits that it gets alone, with a list of its own, in any type and form (seed 58)") {
   Random random(58);
-  const uint32_t hidden_width = 33, share_count = 700, stride = row_stride(hidden_width);
-  const DeviceWeights down = some_down(F32, hidden_width, share_count, false, false, random);
-  const Input input = some_input(9, share_count, 40, true, random);
-  const std::vector<float> together = summed(input, down, hidden_width, 9);
-  for (const uint32_t row : {0u, 4u, 8u}) {
-    const auto begin = input.activation.begin() + row * input.stride();
-    Input alone{1, share_count, {begin, begin + input.stride()}, {}, true};
-    for (uint32_t k = 0; k < input.list_count(); ++k)
-      if (alone.activation[input.list[k]] != 0) alone.list.push_back(input.list[k]);
-    alone.list.push_back(0);
-    const std::vector<float> parts = summed(alone, down, hidden_width, 1);
-    for (uint32_t part = 0; part < kDownParts; ++part)
-      CHECK(std::memcmp(&parts[part * stride], &together[(part * 9 + row) * stride], hidden_width * sizeof(float)) == 0);
-  }
+  for (const uint32_t type : {F32, Q8_0, Q4_K, Q6_K})
+    for (const bool columns : {false, true}) {
+      const uint32_t hidden_width = columns || type == F32 ? 33 : 256, share_count = 768, stride = row_stride(hidden_width);
+      note(std::string(name_of(type)) + (columns ? " by column" : " by neuron"));
+      const DeviceWeights down = some_down(type, hidden_width, share_count, columns, false, random);
+      const Input input = some_input(9, share_count, 40, true, random);
+      const std::vector<float> together = summed(input, down, hidden_width, 9);
+      for (const uint32_t row : {0u, 4u, 8u}) {
+        const auto begin = input.activation.begin() + row * input.stride();
+        Input alone{1, share_count, {begin, begin + input.stride()}, {}, true};
+        for (uint32_t k = 0; k < input.list_count(); ++k)
+          if (alone.activation[input.list[k]] != 0) alone.list.push_back(input.list[k]);
+        alone.list.push_back(0);
+        const std::vector<float> parts = summed(alone, down, hidden_width, 1);
+        for (uint32_t part = 0; part < kDownParts; ++part)
+          CHECK(std::memcmp(&parts[part * stride], &together[(part * 9 + row) * stride], hidden_width * sizeof(float)) == 0);
+      }
+    }
 }
 
 TEST("down leaves out neurons that a row does not want, even when their weights are infinite, and keeps NaN where it is wanted") {

@@ -7,6 +7,7 @@
 
 #include "../definitions.h"
 #include "device_weights.h"
+#include "test_rows.h"
 
 using namespace powerinfer;
 using namespace powerinfer::cuda;
@@ -145,6 +146,29 @@ TEST("gate_up equals its definition with and without gate, confirming, threshold
     const uint32_t row_count = 1 + random.below(9), f = activations[random.below(4)], g = activations[random.below(4)];
     check({F32, 24, 40, row_count, gated, confirm, false, 60, 90, f, g, has_thresholds, has_nan}, random);
   }
+}
+
+TEST("gate_up gives a neuron the bits that multiply gives it, for any number of rows, in every type (seed 59)") {
+  constexpr uint32_t kNeurons = 10;
+  Random random(59);
+  for (const uint32_t type : kDeviceTypes)
+    for (const uint32_t row_count : {1u, 2u, 3u, 5u, 9u}) {
+      const uint32_t width = block_weights(type) == 256 ? 1280 : 1184;
+      note(std::string(name_of(type)) + " rows " + std::to_string(row_count));
+      const DeviceWeights up(type, width, kNeurons, random);
+      const TestRows x(row_count, width, random);
+      const DeviceArray<float> activation(row_count * kNeurons, kUnwritten), product(row_count * kNeurons, kUnwritten);
+      GateUp op{};
+      op.up = up.matrix();
+      op.up_activation = kIdentity;
+      op.neurons = {nullptr, nullptr, kNeurons};
+      op.x = x.on_device(), op.row_count = row_count;
+      op.activation = activation.get(), op.activation_stride = kNeurons;
+      launch_gate_up(op, nullptr);
+      launch_multiply({up.matrix(), nullptr, false, x.on_device(), row_count, product.get(), kNeurons}, nullptr);
+      const std::vector<float> actual = activation.read(), expected = product.read();
+      for (uint32_t i = 0; i < actual.size(); ++i) CHECK_EQUAL(bits_from_float(actual[i]), bits_from_float(expected[i]));
+    }
 }
 
 TEST("gate_up leaves a zero gate zero whatever up is, and does not read up where confirming leaves no gate") {

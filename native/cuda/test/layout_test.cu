@@ -14,7 +14,7 @@ __global__ void read_octets(DownMatrix matrix, float* weights) {
   const uint32_t octets = octets_of(matrix.rows.width);
   for (uint32_t i = threadIdx.x; i < octets; i += blockDim.x) {
     float w[8];
-    octet<Type>(matrix, blockIdx.x, i, w);
+    weights_at<Type>(matrix, blockIdx.x, i, w);
     for (uint32_t k = 0; k < 8; ++k) weights[(uint64_t{blockIdx.x} * octets + i) * 8 + k] = w[k];
   }
 }
@@ -114,6 +114,17 @@ TEST("a share without neurons is an empty matrix, of which nothing is sent but t
   CHECK_EQUAL(layout_of(source).size_bytes, uint64_t{256});  // 2 * 32 * 2, rounded up
   CHECK(packed(source, staging_bytes_min(source))[127] == 0);
   CHECK(!matrix_at(source, layout_of(source), nullptr).rows.bound());
+}
+
+TEST("layout_of refuses a matrix of 2^32 octets, and takes one of a row less") {
+  powerinfer_status status = POWERINFER_OK;
+  try {
+    layout_of(source_of(F16, 1u << 19, 1u << 16));
+  } catch (const Failure& failure) {
+    status = failure.status;
+  }
+  CHECK_EQUAL(status, POWERINFER_UNSUPPORTED);
+  CHECK_EQUAL(layout_of(source_of(F16, 1u << 19, (1u << 16) - 1)).size_bytes, uint64_t{1 << 20} * ((1 << 16) - 1));
 }
 
 TEST("layout_of refuses types that the device does not read, by name, and rows that are not whole blocks") {

@@ -52,29 +52,31 @@ TEST("multiply equals its definition in every type (seed 37)") {
   for (const uint32_t type : kDeviceTypes)
     for (const Values values : {Values::kOrdinary, Values::kHostile})
       for (const uint32_t row_count : {1u, 4u, 9u})
-        for (const uint32_t blocks : {1u, 3u}) {
-          check_multiply(type, {blocks * std::max(32u, block_weights(type)), 9, row_count}, true, true, values, random);
+        for (const uint32_t width : {std::max(32u, block_weights(type)), 3 * std::max(32u, block_weights(type)), 1280u, 4864u}) {
+          check_multiply(type, {width, 9, row_count}, true, true, values, random);
         }
 }
 
-TEST("multiply gives a row the same bits alone and in any batch (seed 38)") {
-  constexpr uint32_t kRows = 17, kWidth = 768, kWeightRows = 11;
+TEST("multiply gives a row the same bits alone and in any batch, in every type, of widths that end anywhere in a step (seed 38)") {
+  constexpr uint32_t kRows = 17, kWeightRows = 11;
   Random random(38);
-  for (const uint32_t type : {F16, Q4_K}) {
-    const DeviceWeights weight(type, kWidth, kWeightRows, random);
-    const TestRows x(kRows, kWidth, random);
-    const auto product = [&](uint32_t first, uint32_t count) {
-      const DeviceArray<float> out(count * kWeightRows, 0.0f);
-      DeviceRows rows = x.on_device();
-      rows.values += uint64_t{first} * rows.stride;
-      launch_multiply({weight.matrix(), nullptr, false, rows, count, out.get(), kWeightRows}, nullptr);
-      return out.read();
-    };
-    const std::vector<float> all = product(0, kRows);
-    for (const uint32_t count : {1u, 2u, 3u, 5u})
-      for (const uint32_t first : {0u, 7u, 12u}) {
-        const std::vector<float> some = product(first, count);
-        for (uint32_t i = 0; i < some.size(); ++i) CHECK_EQUAL(bits_from_float(some[i]), bits_from_float(all[first * kWeightRows + i]));
-      }
-  }
+  for (const uint32_t type : kDeviceTypes)
+    for (const uint32_t width : block_weights(type) == 256 ? std::vector<uint32_t>{768, 4864} : std::vector<uint32_t>{768, 1184, 4896}) {
+      note(std::string(name_of(type)) + " width " + std::to_string(width));
+      const DeviceWeights weight(type, width, kWeightRows, random);
+      const TestRows x(kRows, width, random);
+      const auto product = [&](uint32_t first, uint32_t count) {
+        const DeviceArray<float> out(count * kWeightRows, 0.0f);
+        DeviceRows rows = x.on_device();
+        rows.values += uint64_t{first} * rows.stride;
+        launch_multiply({weight.matrix(), nullptr, false, rows, count, out.get(), kWeightRows}, nullptr);
+        return out.read();
+      };
+      const std::vector<float> all = product(0, kRows);
+      for (const uint32_t count : {1u, 2u, 3u, 5u})
+        for (const uint32_t first : {0u, 7u, 12u}) {
+          const std::vector<float> some = product(first, count);
+          for (uint32_t i = 0; i < some.size(); ++i) CHECK_EQUAL(bits_from_float(some[i]), bits_from_float(all[first * kWeightRows + i]));
+        }
+    }
 }

@@ -6,7 +6,7 @@ import { aligned } from "./matrix_bytes.ts"
 const sparseRowsMax = 8
 const logitRowsMax = 16
 const cachesMax = 4096
-const downParts = 8
+const downParts = 16
 const splitRows = 16
 const spanPositions = 128
 /** sizeof(powerinfer_row), CacheView and Tally. */
