@@ -10,8 +10,8 @@ void norm(const Device& device, const DeviceRows& x, const float* weight, const 
   launch_norm({device.shape.norm, device.shape.norm_epsilon, weight, bias, x, nullptr, device.row_count, out}, device.queue());
 }
 
-void multiply(const Device& device, const DeviceMatrix& weight, const float* bias, const DeviceRows& x, const DeviceRows& out, bool add) {
-  launch_multiply({weight, bias, add, x, device.row_count, out.values, out.stride}, device.queue());
+Multiply product(const Device& device, const DeviceMatrix& weight, const float* bias, const DeviceRows& x, const DeviceRows& out, bool add) {
+  return {weight, bias, add, x, device.row_count, out.values, out.stride};
 }
 
 // Grids are made for a position; graphs of one serve all up to it.
@@ -39,16 +39,16 @@ void launch_block(Device& device, uint32_t index, uint32_t position_max) {
     check(cudaMemcpyAsync(w.block_input.values, w.residual.values, uint64_t{device.row_count} * w.residual.stride * sizeof(float), cudaMemcpyDeviceToDevice, queue),
           "copy the residual");
   }
-  multiply(device, b.q, b.q_bias, w.normed, w.q, false);
-  multiply(device, b.k, b.k_bias, w.normed, w.k, false);
-  multiply(device, b.v, b.v_bias, w.normed, w.v, false);
+  launch_products({product(device, b.q, b.q_bias, w.normed, w.q, false), product(device, b.k, b.k_bias, w.normed, w.k, false),
+                   product(device, b.v, b.v_bias, w.normed, w.v, false)},
+                  queue);
   launch_store_heads({index, s.head_count, s.kv_head_count, s.head_width, s.rope, s.rope_width, w.cosines, w.sines, b.q_norm, b.k_norm, s.norm_epsilon, w.rows,
                       device.row_count, w.caches, w.q, w.k, w.v},
                      queue);
   launch_attend({index, s.head_count, s.kv_head_count, s.head_width, w.rows, device.row_count, position_max, w.caches, w.q, w.attended,
                  reinterpret_cast<float*>(device.attend_scratch.bytes())},
                 queue);
-  multiply(device, b.attention_output, b.attention_output_bias, w.attended, w.residual, true);
+  launch_multiply(product(device, b.attention_output, b.attention_output_bias, w.attended, w.residual, true), queue);
   if (s.parallel == 0) norm(device, w.residual, b.ffn_norm, b.ffn_norm_bias, w.ffn_input);
   if (device.hands_over(index)) hand_over_hidden(device);
 }

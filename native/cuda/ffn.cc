@@ -80,8 +80,9 @@ void launch_dense(const Device& device, const Work& work) {
     launch_gate_up(gate_up_of(device, work, candidates_of(device, work)), queue);
   } else {
     const bool gated = device.shape.gated != 0;
-    if (gated) launch_multiply({b.gate, nullptr, false, work.x, work.row_count, w.activation, stride}, queue);
-    launch_multiply({b.up, b.up_bias, false, work.x, work.row_count, gated ? w.up : w.activation, stride}, queue);
+    const Multiply up{b.up, b.up_bias, false, work.x, work.row_count, gated ? w.up : w.activation, stride};
+    if (gated) launch_products({{b.gate, nullptr, false, work.x, work.row_count, w.activation, stride}, up}, queue);
+    else launch_multiply(up, queue);
     launch_activate({w.activation, gated ? w.up : nullptr, stride, b.share_count, work.row_count, gated ? device.shape.gate_activation : device.shape.up_activation,
                      device.shape.up_activation},
                     queue);

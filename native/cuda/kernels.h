@@ -6,6 +6,8 @@
 // - A result is a function of its inputs alone: not of the grid, not of how many other rows are in the batch, and not of what ran before.
 //   Sums have one order, so that two runs give the same tokens.
 #pragma once
+#include <initializer_list>
+
 #include "../include/powerinfer.h"
 #include "cuda.h"
 #include "matrix.h"
@@ -66,6 +68,9 @@ struct Multiply {
   uint64_t out_stride;
 };
 void launch_multiply(const Multiply&, cudaStream_t);
+// Up to kProductsMax products with the same x: those of one type are one launch, in which small matrices fill the device together.
+constexpr uint32_t kProductsMax = 3;
+void launch_products(std::initializer_list<Multiply>, cudaStream_t);
 
 // Of a head: a multiple of 8 up to this; of a Q8_0 cache, of 32.
 constexpr uint32_t kHeadWidthMax = 256;

@@ -27,6 +27,16 @@ void multiply_definition(const Multiply& op, const float* weight) {
 namespace {
 
 constexpr uint32_t kBatchMax = 8;
+
+// Of one type and of one x.
+struct Products {
+  Multiply of[kProductsMax];
+  uint32_t count;
+};
+
+// kWeightRows weight rows of a product.
+__host__ __device__ inline uint32_t tiles_of(const Multiply& product) { return (product.weight.rows + kWeightRows - 1) / kWeightRows; }
+
 template <uint32_t Batch>
 constexpr uint32_t kWarps = Batch <= 2 ? kShares : 8;  // of a block
 template <uint32_t Batch>
@@ -36,14 +46,16 @@ constexpr uint32_t kBlocksMin = Batch <= 2 ? 4 : Format<Type>::kCodeBytes == 16 
 
 // Block (b, y): batch rows from Batch * b on. Rows past the last, of either side, repeat it and are dropped.
 template <uint32_t Type, uint32_t Batch>
-__global__ void __launch_bounds__(kWarp * kWarps<Batch>, kBlocksMin<Type, Batch>) multiply(Multiply op) {
+__global__ void __launch_bounds__(kWarp * kWarps<Batch>, kBlocksMin<Type, Batch>) multiply(const __grid_constant__ Products products, uint32_t tiles) {
   constexpr uint32_t kCount = kWeightRows * Batch;
   const uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  const uint32_t tiles = (op.weight.rows + kWeightRows - 1) / kWeightRows;
-  const RowChunk x{op.x.values + uint64_t{blockIdx.x} * Batch * op.x.stride, op.x.stride, min(Batch, op.row_count - blockIdx.x * Batch)};
+  const DeviceRows& rows_of_x = products.of[0].x;
+  const RowChunk x{rows_of_x.values + uint64_t{blockIdx.x} * Batch * rows_of_x.stride, rows_of_x.stride, min(Batch, products.of[0].row_count - blockIdx.x * Batch)};
 
   for (uint32_t first = blockIdx.y * kTiles<Batch>; first < tiles; first += gridDim.y * kTiles<Batch>) {
-    const uint32_t tile = kTiles<Batch> == 1 ? first : first + warp;
+    uint32_t tile = kTiles<Batch> == 1 ? first : first + warp, of = 0;
+    while (of + 1 < products.count && tile >= tiles_of(products.of[of])) tile -= tiles_of(products.of[of++]);
+    const Multiply& op = products.of[of];
     RowNumbers rows;
 #pragma unroll
     for (uint32_t j = 0; j < kWeightRows; ++j) rows.of[j] = min(tile * kWeightRows + j, op.weight.rows - 1);
@@ -71,21 +83,38 @@ __global__ void __launch_bounds__(kWarp * kWarps<Batch>, kBlocksMin<Type, Batch>
 }
 
 template <uint32_t Batch>
-void launch(const Multiply& op, cudaStream_t stream) {
+void launch(const Products& products, cudaStream_t stream) {
   constexpr uint32_t kGridMax = 65535;  // of y; what is beyond takes further turns
-  const uint32_t blocks = (op.weight.rows + kWeightRows * kTiles<Batch> - 1) / (kWeightRows * kTiles<Batch>);
+  uint32_t tiles = 0;
+  for (uint32_t of = 0; of < products.count; ++of) tiles += tiles_of(products.of[of]);
+  const uint32_t blocks = (tiles + kTiles<Batch> - 1) / kTiles<Batch>;
   // Blocks that read the same weights follow each other.
-  const dim3 grid((op.row_count + Batch - 1) / Batch, std::min(blocks, kGridMax));
-  with_type(op.weight.type, [&](auto type) { CUDA_LAUNCH((multiply<type, Batch>), grid, kWarp * kWarps<Batch>, 0, stream, op); });
+  const dim3 grid((products.of[0].row_count + Batch - 1) / Batch, std::min(blocks, kGridMax));
+  with_type(products.of[0].weight.type, [&](auto type) { CUDA_LAUNCH((multiply<type, Batch>), grid, kWarp * kWarps<Batch>, 0, stream, products, tiles); });
+}
+
+void launch_of_one_type(const Products& products, cudaStream_t stream) {
+  const uint32_t row_count = products.of[0].row_count;
+  if (row_count == 1) launch<1>(products, stream);
+  else if (row_count == 2) launch<2>(products, stream);
+  else if (row_count <= 4) launch<4>(products, stream);
+  else launch<kBatchMax>(products, stream);
 }
 
 }  // namespace
 
-void launch_multiply(const Multiply& op, cudaStream_t stream) {
-  if (op.row_count == 1) launch<1>(op, stream);
-  else if (op.row_count == 2) launch<2>(op, stream);
-  else if (op.row_count <= 4) launch<4>(op, stream);
-  else launch<kBatchMax>(op, stream);
+void launch_multiply(const Multiply& op, cudaStream_t stream) { launch_products({op}, stream); }
+
+void launch_products(std::initializer_list<Multiply> ops, cudaStream_t stream) {
+  Products products{};
+  for (const Multiply& op : ops) {
+    if (products.count != 0 && op.weight.type != products.of[0].weight.type) {
+      launch_of_one_type(products, stream);
+      products.count = 0;
+    }
+    products.of[products.count++] = op;
+  }
+  launch_of_one_type(products, stream);
 }
 
 }  // namespace powerinfer::cuda

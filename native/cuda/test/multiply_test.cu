@@ -1,6 +1,8 @@
 // Goal: products of matrices with few rows and with many, the same for a row whoever else is in the batch.
 // Method: the definition, in double. A lane's chain has 8 fmas an octet, one octet of 32; five additions and those of bias and what was there follow.
 // An output is wrong by that many roundings of the magnitudes that were added.
+#include <memory>
+
 #include "../definitions.h"
 #include "device_weights.h"
 #include "test_rows.h"
@@ -78,5 +80,31 @@ TEST("multiply gives a row the same bits alone and in any batch, in every type, 
           const std::vector<float> some = product(first, count);
           for (uint32_t i = 0; i < some.size(); ++i) CHECK_EQUAL(bits_from_float(some[i]), bits_from_float(all[first * kWeightRows + i]));
         }
+    }
+}
+
+TEST("products of the same rows give the same bits together and one by one, whatever their types and heights (seed 99)") {
+  constexpr uint32_t kWidth = 256, kRowsMax = 9;
+  Random random(99);
+  struct Case {
+    uint32_t type, weight_rows;
+  };
+  for (const std::vector<Case>& cases : {std::vector<Case>{{F16, 37}, {F16, 5}, {F16, 1}}, {{Q4_K, 8}, {Q4_K, 70}, {Q6_K, 6}}, {{Q8_0, 3}, {F32, 33}, {Q8_0, 4}}, {{BF16, 2}, {BF16, 2}}})
+    for (const uint32_t row_count : {1u, 2u, 3u, kRowsMax}) {
+      const TestRows x(row_count, kWidth, random);
+      std::vector<std::unique_ptr<DeviceWeights>> weights;
+      std::vector<std::unique_ptr<DeviceArray<float>>> alone, together;
+      std::vector<Multiply> ops;
+      for (const Case& c : cases) {
+        weights.push_back(std::make_unique<DeviceWeights>(c.type, kWidth, c.weight_rows, random));
+        for (auto* const outs : {&alone, &together}) outs->push_back(std::make_unique<DeviceArray<float>>(row_count * c.weight_rows, -1.0f));
+        const Multiply op{weights.back()->matrix(), nullptr, false, x.on_device(), row_count, alone.back()->get(), c.weight_rows};
+        launch_multiply(op, nullptr);
+        ops.push_back(op);
+        ops.back().out = together.back()->get();
+      }
+      if (ops.size() == 2) launch_products({ops[0], ops[1]}, nullptr);
+      else launch_products({ops[0], ops[1], ops[2]}, nullptr);
+      for (uint32_t of = 0; of < ops.size(); ++of) CHECK(together[of]->read() == alone[of]->read());
     }
 }
