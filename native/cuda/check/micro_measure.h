@@ -42,9 +42,10 @@ double median_seconds(uint32_t repetitions, Body&& body) {
   return median(seconds);
 }
 
-// Of what `record` puts on the stream, as one graph.
+// Of what `record` puts on the stream, as one graph. What was copied before is on the device then: cudaMemcpy does not wait for that, nor does the stream.
 template <class Record>
 double graph_seconds(cudaStream_t stream, uint32_t repetitions, Record&& record) {
+  powerinfer::cuda::check(cudaDeviceSynchronize(), "copy what is measured");
   const Graph graph(stream, record);
   return median_seconds(repetitions, [&] {
     graph.launch();
