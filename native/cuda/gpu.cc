@@ -26,17 +26,13 @@ uint32_t gpu_count() {
 
 powerinfer_backend_facts gpu_facts(uint32_t ordinal) {
   check_ordinal(ordinal);
-  int before = 0;
-  check(cudaGetDevice(&before), "ask for the current device");
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, static_cast<int>(ordinal)), "ask the device what it is");
   check(cudaSetDevice(static_cast<int>(ordinal)), "use the device");
   size_t free_bytes = 0, total_bytes = 0;
-  const cudaError_t asked = cudaMemGetInfo(&free_bytes, &total_bytes);
+  check(cudaMemGetInfo(&free_bytes, &total_bytes), "ask the device for its memory");
   int driver_version = 0;
   cudaDriverGetVersion(&driver_version);
-  cudaSetDevice(before);
-  check(asked, "ask the device for its memory");
   powerinfer_backend_facts facts{};
   facts.struct_size = sizeof facts;
   facts.driver_version = static_cast<uint32_t>(driver_version);
