@@ -26,8 +26,14 @@ foreach(architecture ${POWERINFER_CUDA_ARCHITECTURES})
 endforeach()
 list(GET POWERINFER_CUDA_ARCHITECTURES -1 newest)
 list(APPEND library_code -gencode arch=compute_${newest},code=compute_${newest})
-# Tests are compiled by the driver of the machine that they run on.
-set(test_code -gencode arch=compute_80,code=compute_80 -DPOWERINFER_TEST_PLUGINS="${CMAKE_CURRENT_BINARY_DIR}/test_plugins")
+# Tests for any machine are compiled by its driver, to compile them once. Those for one architecture are for this machine (scripts/gpu_check), whose driver
+# may be older than the toolkit: then it runs machine code, but refuses PTX.
+list(LENGTH POWERINFER_CUDA_ARCHITECTURES architecture_count)
+set(test_code -gencode arch=compute_80,code=compute_80)
+if(architecture_count EQUAL 1)
+  set(test_code ${library_code})
+endif()
+list(APPEND test_code -DPOWERINFER_TEST_PLUGINS="${CMAKE_CURRENT_BINARY_DIR}/test_plugins")
 set(nvcc_options -std=c++17 -O3 -I${CMAKE_CURRENT_SOURCE_DIR}/include -Werror all-warnings
   -Xcompiler -fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-Wall,-Wextra,-Werror,-ffp-contract=off)
 
