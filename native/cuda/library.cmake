@@ -1,6 +1,6 @@
 # The CUDA backend for GPUs, where the toolkit's compiler is. Building takes the toolkit, not a GPU.
 #   powerinfer_cuda        the plugin library
-#   powerinfer_cuda_test   the tests that the simulator runs too, for a machine with a GPU
+#   powerinfer_cuda_test   the tests that the simulator runs too, for a machine with a GPU: nvcc/powerinfer_cuda_test
 # Not CMake's own CUDA: to look into the compiler takes it seconds at every first configuration, of those too who want libpowerinfer alone.
 
 # Kernels are in .cu files. What has none is C++, which the host's compiler reads once and nvcc would for every architecture.
@@ -64,7 +64,7 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test)
   file(GLOB cuda_test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test/*.cu)
   # How the simulator answers misuse is not for a GPU to repeat.
   list(FILTER cuda_test_sources EXCLUDE REGEX "/sim_(memory|runtime)_test\\.cu$")
-  set(cuda_test ${CMAKE_CURRENT_BINARY_DIR}/powerinfer_cuda_test)
+  set(cuda_test ${CMAKE_CURRENT_BINARY_DIR}/nvcc/powerinfer_cuda_test)  # not where a file of the target's own name would be, which Ninja refuses
   nvcc_objects(test_objects "${cuda_test_sources};${cuda_test_support}" ${test_code})
   set(tested_objects ${library_objects})
   list(FILTER tested_objects EXCLUDE REGEX "/nvcc/cpu/")
