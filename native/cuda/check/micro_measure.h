@@ -11,6 +11,7 @@ class Graph {
  public:
   template <class Record>
   Graph(cudaStream_t stream, Record&& record) : stream_(stream) {
+    record();  // loads the kernels, which older drivers refuse while a stream records
     powerinfer::cuda::check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "record a graph");
     record();
     cudaGraph_t graph = nullptr;

@@ -122,7 +122,7 @@ void check_selection(const Settings& settings, uint64_t seed) {
   device->selectors->prepare(shown.selector);
   const uint32_t cache = open_cache(device.device(), 8, POWERINFER_CACHE_F32);
   uint32_t position = 0;
-  for (const uint32_t row_count : {kRowCount, 1u, 1u}) {  // single rows are recorded, then replayed
+  for (const uint32_t row_count : {kRowCount, 1u, 1u, 1u}) {  // single rows are launched, then recorded, then replayed
     std::vector<powerinfer_row> rows;
     for (uint32_t i = 0; i < row_count; ++i, ++position) rows.push_back({position, position, cache});
     device.run(rows, [&](uint32_t block, uint32_t count) {
