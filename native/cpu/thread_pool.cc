@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "caller_core.h"
-#include "kernels/target.h"
+#include "pause.h"
 
 namespace powerinfer {
 namespace {
@@ -24,14 +24,6 @@ constexpr std::chrono::microseconds kSpin{40};
 constexpr std::chrono::microseconds kTurn{2500};
 
 using Clock = std::chrono::steady_clock;
-
-inline void pause() {
-#if POWERINFER_X86
-  _mm_pause();
-#elif defined(__aarch64__)
-  __asm__ __volatile__("isb");
-#endif
-}
 
 // Spins until done() or kSpin has passed; returns what done() said last.
 template <class Done>

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "../cpu/pause.h"
+
 namespace powerinfer::cuda {
 namespace {
 
@@ -107,10 +109,13 @@ void close_cache(Device& device, uint32_t number) {
 }
 
 void wait_for(cudaStream_t stream, const uint32_t* word, uint32_t expected) {
-  constexpr uint32_t kSpins = 64;  // between questions to the driver, which answer what a word in memory cannot: that the device has failed
+  // Between questions to the driver, which answer what a word in memory cannot: that the device has failed. A question takes a microsecond or so, in which
+  // nobody looks at the word; so many pauses take some ten.
+  constexpr uint32_t kSpins = 256;
   for (;;) {
     for (uint32_t spin = 0; spin < kSpins; ++spin) {
       if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == expected) return;
+      pause();
     }
     const cudaError_t state = cudaStreamQuery(stream);
     if (state == cudaErrorNotReady) {

@@ -11,9 +11,16 @@ namespace {
 // Kernels are compiled from here on: dp4a, asynchronous copies and bfloat16 are everywhere.
 constexpr int kMajorMin = 8;
 
-void check_ordinal(uint32_t ordinal) {
+// Of a device that runs these kernels; nothing is made on it.
+cudaDeviceProp properties_of(uint32_t ordinal) {
   const uint32_t count = gpu_count();
   if (ordinal >= count) fail(POWERINFER_INVALID_ARGUMENT, "device %u was asked for, this machine has %u; they are numbered from 0", ordinal, count);
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, static_cast<int>(ordinal)), "ask the device what it is");
+  if (properties.major < kMajorMin) {
+    fail(POWERINFER_UNSUPPORTED, "%s has compute capability %d.%d; %d.0 is needed, which is Ampere or newer", properties.name, properties.major, properties.minor, kMajorMin);
+  }
+  return properties;
 }
 
 }  // namespace
@@ -25,18 +32,12 @@ uint32_t gpu_count() {
 }
 
 powerinfer_backend_facts gpu_facts(uint32_t ordinal) {
-  check_ordinal(ordinal);
-  int before = 0;
-  check(cudaGetDevice(&before), "ask for the current device");
-  cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, static_cast<int>(ordinal)), "ask the device what it is");
+  const cudaDeviceProp properties = properties_of(ordinal);
   check(cudaSetDevice(static_cast<int>(ordinal)), "use the device");
   size_t free_bytes = 0, total_bytes = 0;
-  const cudaError_t asked = cudaMemGetInfo(&free_bytes, &total_bytes);
+  check(cudaMemGetInfo(&free_bytes, &total_bytes), "ask the device for its memory");
   int driver_version = 0;
   cudaDriverGetVersion(&driver_version);
-  cudaSetDevice(before);
-  check(asked, "ask the device for its memory");
   powerinfer_backend_facts facts{};
   facts.struct_size = sizeof facts;
   facts.driver_version = static_cast<uint32_t>(driver_version);
@@ -47,12 +48,7 @@ powerinfer_backend_facts gpu_facts(uint32_t ordinal) {
 }
 
 void use_gpu(uint32_t ordinal) {
-  check_ordinal(ordinal);
-  cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, static_cast<int>(ordinal)), "ask the device what it is");
-  if (properties.major < kMajorMin) {
-    fail(POWERINFER_UNSUPPORTED, "%s has compute capability %d.%d; %d.0 is needed, which is Ampere or newer", properties.name, properties.major, properties.minor, kMajorMin);
-  }
+  properties_of(ordinal);
   make_current(ordinal);
 }
 

@@ -1,7 +1,7 @@
 // What is launched in the same way for every token is recorded once and launched as a whole.
 //
 // A recorded graph has its arguments in it: whatever changes from batch to batch lies in device memory that they point to. Graphs are dropped where such
-// a pointer changes: when a cache opens or closes.
+// a pointer changes: when a longer cache takes more scratch memory.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -30,38 +30,45 @@ class Graphs {
   ~Graphs() { clear(); }
   Graphs(const Graphs&) = delete;
 
-  // Launches what record() enqueues on the stream: the first time it is recorded. It must not wait for anything.
+  // Launches what record() enqueues on the stream; the second time it is recorded. It must not wait for anything.
+  // Not the first time: a kernel is loaded when it is first launched, which drivers before CUDA 12.3 refuse while a stream records.
   template <class Record>
   void run(const GraphKey& key, cudaStream_t stream, Record&& record) {
-    auto found = graphs_.find(key);
-    if (found == graphs_.end()) {
-      check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "record a graph");
-      cudaGraph_t graph = nullptr;
-      try {
-        record();
-      } catch (...) {
-        cudaStreamEndCapture(stream, &graph);
-        if (graph != nullptr) cudaGraphDestroy(graph);
-        throw;
-      }
-      check(cudaStreamEndCapture(stream, &graph), "record a graph");
-      cudaGraphExec_t executable = nullptr;
-      const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
-      cudaGraphDestroy(graph);
-      check(made, "make a graph");
-      found = graphs_.emplace(key, executable).first;
-    }
+    const auto [found, is_new] = graphs_.emplace(key, nullptr);
+    if (is_new) return record();
+    if (found->second == nullptr) found->second = recorded(stream, record);
     check(cudaGraphLaunch(found->second, stream), "launch a graph");
   }
 
   // Nothing that was launched may still run.
   void clear() {
-    for (const auto& graph : graphs_) cudaGraphExecDestroy(graph.second);
+    for (const auto& graph : graphs_) {
+      if (graph.second != nullptr) cudaGraphExecDestroy(graph.second);
+    }
     graphs_.clear();
   }
 
  private:
-  std::map<GraphKey, cudaGraphExec_t> graphs_;
+  template <class Record>
+  static cudaGraphExec_t recorded(cudaStream_t stream, Record&& record) {
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "record a graph");
+    cudaGraph_t graph = nullptr;
+    try {
+      record();
+    } catch (...) {
+      cudaStreamEndCapture(stream, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      throw;
+    }
+    check(cudaStreamEndCapture(stream, &graph), "record a graph");
+    cudaGraphExec_t executable = nullptr;
+    const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
+    cudaGraphDestroy(graph);
+    check(made, "make a graph");
+    return executable;
+  }
+
+  std::map<GraphKey, cudaGraphExec_t> graphs_;  // null: it ran once
 };
 
 }  // namespace powerinfer::cuda

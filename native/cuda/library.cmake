@@ -1,6 +1,6 @@
 # The CUDA backend for GPUs, where the toolkit's compiler is. Building takes the toolkit, not a GPU.
 #   powerinfer_cuda        the plugin library
-#   powerinfer_cuda_test   the tests that the simulator runs too, for a machine with a GPU
+#   powerinfer_cuda_test   the tests that the simulator runs too, for a machine with a GPU: nvcc/powerinfer_cuda_test
 # Not CMake's own CUDA: to look into the compiler takes it seconds at every first configuration, of those too who want libpowerinfer alone.
 
 # Kernels are in .cu files. What has none is C++, which the host's compiler reads once and nvcc would for every architecture.
@@ -26,10 +26,19 @@ foreach(architecture ${POWERINFER_CUDA_ARCHITECTURES})
 endforeach()
 list(GET POWERINFER_CUDA_ARCHITECTURES -1 newest)
 list(APPEND library_code -gencode arch=compute_${newest},code=compute_${newest})
-# Tests are compiled by the driver of the machine that they run on.
-set(test_code -gencode arch=compute_80,code=compute_80 -DPOWERINFER_TEST_PLUGINS="${CMAKE_CURRENT_BINARY_DIR}/test_plugins")
-set(nvcc_options -std=c++17 -O3 -I${CMAKE_CURRENT_SOURCE_DIR}/include -Werror all-warnings
-  -Xcompiler -fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-Wall,-Wextra,-Werror,-ffp-contract=off)
+# Tests for any machine are compiled by its driver, to compile them once. Those for one architecture are for this machine (scripts/gpu_check), whose driver
+# may be older than the toolkit: then it runs machine code, but refuses PTX.
+list(LENGTH POWERINFER_CUDA_ARCHITECTURES architecture_count)
+set(test_code -gencode arch=compute_80,code=compute_80)
+if(architecture_count EQUAL 1)
+  set(test_code ${library_code})
+endif()
+list(APPEND test_code -DPOWERINFER_TEST_PLUGINS="${CMAKE_CURRENT_BINARY_DIR}/test_plugins")
+set(nvcc_options -std=c++17 -O3 -I${CMAKE_CURRENT_SOURCE_DIR}/include
+  -Xcompiler -fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-Wall,-Wextra,-ffp-contract=off)
+if(POWERINFER_WARNINGS_ARE_ERRORS)
+  list(APPEND nvcc_options -Werror all-warnings -Xcompiler -Werror)
+endif()
 
 # nvcc_objects(OBJECTS SOURCES OPTIONS...): the variable named OBJECTS becomes the list of what the sources are compiled to.
 function(nvcc_objects objects sources)
@@ -58,7 +67,7 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test)
   file(GLOB cuda_test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test/*.cu)
   # How the simulator answers misuse is not for a GPU to repeat.
   list(FILTER cuda_test_sources EXCLUDE REGEX "/sim_(memory|runtime)_test\\.cu$")
-  set(cuda_test ${CMAKE_CURRENT_BINARY_DIR}/powerinfer_cuda_test)
+  set(cuda_test ${CMAKE_CURRENT_BINARY_DIR}/nvcc/powerinfer_cuda_test)  # not where a file of the target's own name would be, which Ninja refuses
   nvcc_objects(test_objects "${cuda_test_sources};${cuda_test_support}" ${test_code})
   set(tested_objects ${library_objects})
   list(FILTER tested_objects EXCLUDE REGEX "/nvcc/cpu/")

@@ -29,6 +29,9 @@ class LowRank : public DeviceSelector {
     const DeviceRows& x = reads_residual_ ? input.residual : input.hidden;
     if (layer.up.bound()) {
       const DeviceRows middle{middle_, row_stride(layer.up.width), layer.up.width};
+      if (middle.stride != layer.down.rows) {  // behind a row's rank is what blocks of other ranks left there, which may be NaN
+        check(cudaMemsetAsync(middle_, 0, uint64_t{input.row_count} * middle.stride * sizeof(float), stream), "clear the predictor's sums");
+      }
       launch_multiply({layer.down, nullptr, false, x, input.row_count, middle.values, middle.stride}, stream);
       if (relu_) launch_activate({middle.values, nullptr, middle.stride, layer.down.rows, input.row_count, POWERINFER_ACTIVATION_RELU, 0}, stream);
       launch_multiply({layer.up, nullptr, false, middle, input.row_count, scores_, score_stride_}, stream);

@@ -9,8 +9,10 @@
 namespace powerinfer::cuda {
 namespace {
 
-// As much as this leaves little of a pass in the L2 cache for the next one.
+// As much as this leaves little of a pass in the L2 cache for the next one...
 constexpr uint64_t kCacheMultiple = 8;
+// ...and takes the device's memory some 300 µs or more, beside which the few that a launch takes are little: caches of some are small.
+constexpr uint64_t kMemoryPart = 64;
 constexpr uint32_t kPasses = 5;
 constexpr uint32_t kThreads = 256;
 constexpr uint32_t kBlocksPerMultiprocessor = 8;
@@ -37,7 +39,8 @@ struct TimedEvent {
 };
 
 double read_bytes_per_second(const cudaDeviceProp& properties, Budget& budget) {
-  const uint64_t wanted = std::min<uint64_t>(kCacheMultiple * static_cast<uint64_t>(properties.l2CacheSize), budget.limit_bytes() / 2);
+  const uint64_t least = std::max<uint64_t>(kCacheMultiple * static_cast<uint64_t>(properties.l2CacheSize), properties.totalGlobalMem / kMemoryPart);
+  const uint64_t wanted = std::min(least, budget.limit_bytes() / 2);
   const uint64_t count = wanted / sizeof(uint4);
   const DeviceMemory buffer(budget, count * sizeof(uint4), "measuring how fast memory is read");
   const DeviceMemory never(budget, sizeof(uint32_t), "measuring how fast memory is read");

@@ -57,7 +57,9 @@ class PinnedMemory {
  public:
   PinnedMemory() = default;
   explicit PinnedMemory(uint64_t size_bytes);
-  ~PinnedMemory() { cudaFreeHost(bytes_); }
+  ~PinnedMemory() {
+    if (bytes_ != nullptr) cudaFreeHost(bytes_);
+  }
   PinnedMemory(PinnedMemory&& other) noexcept : bytes_(std::exchange(other.bytes_, nullptr)) {}
   PinnedMemory& operator=(PinnedMemory&& other) noexcept {
     std::swap(bytes_, other.bytes_);

@@ -15,7 +15,12 @@ void check(cudaError_t error, const char* what) {
     case cudaErrorNoDevice:
       fail(POWERINFER_UNSUPPORTED, "cannot %s: %s; check what nvidia-smi and CUDA_VISIBLE_DEVICES say, or run on the CPU", what, words);
     case cudaErrorNoKernelImageForDevice:
-      fail(POWERINFER_UNSUPPORTED, "cannot %s: %s; the device is older than compute capability 8.0", what, words);
+      fail(POWERINFER_UNSUPPORTED, "cannot %s: %s; this library has no machine code for it: build it with its compute capability in POWERINFER_CUDA_ARCHITECTURES", what, words);
+    case cudaErrorUnsupportedPtxVersion:
+      fail(POWERINFER_UNSUPPORTED, "cannot %s: %s; install a driver for CUDA %d.%d or newer, or build this library with the device's compute capability in "
+           "POWERINFER_CUDA_ARCHITECTURES", what, words, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    case cudaErrorDevicesUnavailable:
+      fail(POWERINFER_UNSUPPORTED, "cannot %s: %s; nvidia-smi says who uses it, and whether its compute mode lets only one process in", what, words);
     default: fail(POWERINFER_UNSUPPORTED, "cannot %s: %s", what, words);
   }
 }

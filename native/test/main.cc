@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+
+#include "../cpu/error.h"
 #include "test.h"
 
 namespace powerinfer_test {
@@ -49,6 +51,8 @@ int main(int argument_count, char** arguments) {
     running = {test.name, 0, false, {}};
     try {
       test.body();
+    } catch (const powerinfer::Failure& failure) {
+      fail(test.name, 0, std::string("failed: ") + failure.state);
     } catch (const std::exception& error) {
       fail(test.name, 0, std::string("threw ") + error.what());
     }

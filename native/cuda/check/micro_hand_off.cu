@@ -7,7 +7,7 @@
 //                  the merge
 #include <algorithm>
 
-#include "../memory.h"
+#include "../device.h"
 #include "micro_measure.h"
 #include "microbench.h"
 
@@ -17,7 +17,6 @@ namespace powerinfer_check {
 namespace {
 
 constexpr uint32_t kCycles = 100;
-constexpr uint32_t kSpins = 64;  // between questions to the driver, as the backend has them
 
 class HandOff {
  public:
@@ -39,10 +38,8 @@ class HandOff {
 
   void hand_over() {
     launch_hand_over({residual_, 1, named_, words_, hidden_, active_, arrived_, sequence_}, place_.stream);
-    ++expected_;
-    for (uint32_t spin = 1; __atomic_load_n(arrived_, __ATOMIC_ACQUIRE) != expected_; ++spin) {
-      if (spin % kSpins == 0) check_running();
-    }
+    check_launches("hand over");
+    wait_for(place_.stream, arrived_, ++expected_);
   }
   void merge(const std::vector<float>& partial) {
     std::copy(partial.begin(), partial.end(), partial_);
@@ -51,12 +48,6 @@ class HandOff {
   void launch_small() const { check(cudaMemsetAsync(sequence_ + 1, 0, sizeof(uint32_t), place_.stream), "launch"); }
 
  private:
-  // A device that has failed will never hand over.
-  void check_running() const {
-    const cudaError_t state = cudaStreamQuery(place_.stream);
-    if (state != cudaErrorNotReady) check(state, "hand over");
-  }
-
   const MicroPlace& place_;
   const uint32_t words_, stride_;
   Budget budget_;

@@ -11,6 +11,7 @@ class Graph {
  public:
   template <class Record>
   Graph(cudaStream_t stream, Record&& record) : stream_(stream) {
+    record();  // loads the kernels, which older drivers refuse while a stream records
     powerinfer::cuda::check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "record a graph");
     record();
     cudaGraph_t graph = nullptr;
@@ -42,9 +43,10 @@ double median_seconds(uint32_t repetitions, Body&& body) {
   return median(seconds);
 }
 
-// Of what `record` puts on the stream, as one graph.
+// Of what `record` puts on the stream, as one graph. What was copied before is on the device then: cudaMemcpy does not wait for that, nor does the stream.
 template <class Record>
 double graph_seconds(cudaStream_t stream, uint32_t repetitions, Record&& record) {
+  powerinfer::cuda::check(cudaDeviceSynchronize(), "copy what is measured");
   const Graph graph(stream, record);
   return median_seconds(repetitions, [&] {
     graph.launch();

@@ -131,11 +131,11 @@ __device__ void store(uint32_t cache_type, const float* head, uint32_t width, ui
   }
 }
 
-// A warp a head: those of q, then those of k, then those of v. A row of the grid is a row.
+// A warp a head: those of q, then those of k, then those of v. Rows are along x, of which a grid may have more than 65535.
 __global__ void store_heads(StoreHeads op) {
   __shared__ float heads[kWarps][kHeadWidthMax];
-  const uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, row = blockIdx.y;
-  const uint32_t index = blockIdx.x * kWarps + warp, first_k = op.head_count, first_v = first_k + op.kv_head_count;
+  const uint32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, row = blockIdx.x;
+  const uint32_t index = blockIdx.y * kWarps + warp, first_k = op.head_count, first_v = first_k + op.kv_head_count;
   if (index >= first_v + op.kv_head_count) return;
   const bool is_q = index < first_k, is_v = index >= first_v;
   const uint32_t h = is_q ? index : is_v ? index - first_v : index - first_k;
@@ -161,7 +161,7 @@ __global__ void store_heads(StoreHeads op) {
 
 void launch_store_heads(const StoreHeads& op, cudaStream_t stream) {
   const uint32_t head_count = op.head_count + 2 * op.kv_head_count;
-  CUDA_LAUNCH(store_heads, dim3((head_count + kWarps - 1) / kWarps, op.row_count), kWarps * kWarp, 0, stream, op);
+  CUDA_LAUNCH(store_heads, dim3(op.row_count, (head_count + kWarps - 1) / kWarps), kWarps * kWarp, 0, stream, op);
 }
 
 }  // namespace powerinfer::cuda

@@ -56,8 +56,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   p.maxThreadsPerBlock = static_cast<int>(LaunchLimits::kThreadsPerBlock);
   p.maxThreadsPerMultiProcessor = 1536;
   p.multiProcessorCount = kMultiprocessorCount;
-  p.major = 8;
-  p.minor = 0;
+  p.major = options().capability / 10;
+  p.minor = options().capability % 10;
   p.l2CacheSize = 4 << 20;
   p.canMapHostMemory = 1;
   p.unifiedAddressing = 1;

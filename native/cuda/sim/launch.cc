@@ -2,7 +2,10 @@
 #include "launch.h"
 
 #include <map>
+#include <set>
+#include <utility>
 
+#include "capture.h"
 #include "device.h"
 
 namespace cuda_sim {
@@ -12,6 +15,12 @@ namespace {
 std::map<const void*, size_t>& shared_bytes_allowed() {
   static std::map<const void*, size_t> by_kernel;
   return by_kernel;
+}
+
+// Kernels that a device has loaded: it does when they are first launched.
+std::set<std::pair<const void*, int>>& loaded() {
+  static std::set<std::pair<const void*, int>> all;
+  return all;
 }
 
 bool shape_is_valid(dim3 blocks, dim3 threads) {
@@ -34,6 +43,8 @@ cudaError_t enqueue(const void* kernel, Grid grid, cudaStream_t stream) {
     const auto allowed = shared_bytes_allowed().find(kernel);
     const size_t most = allowed == shared_bytes_allowed().end() ? LaunchLimits::kSharedBytes : allowed->second;
     if (grid.shared_bytes > most) return cudaErrorInvalidValue;
+    const bool is_new = loaded().emplace(kernel, queue->device).second;
+    if (is_new && !Capture::permits_unsafe_calls()) return cudaErrorStreamCaptureUnsupported;
   }
   queue->push([grid = std::move(grid)] { run_grid(grid); });
   return cudaSuccess;

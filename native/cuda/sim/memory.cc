@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "allocations.h"
 #include "capture.h"
@@ -52,6 +53,7 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
 
 cudaError_t cudaFree(void* memory) {
   if (!Capture::permits_unsafe_calls()) return returned(cudaErrorStreamCaptureUnsupported);
+  if (device_count() > 0) cudaStreamSynchronize(nullptr);  // a copy that cudaMemcpy did not wait for
   return memory == nullptr || Allocations::all().release(memory, false) ? cudaSuccess : returned(cudaErrorInvalidValue);
 }
 
@@ -89,12 +91,21 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   if (!Capture::permits_unsafe_calls()) return returned(cudaErrorStreamCaptureUnsupported);
-  const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind);
-  return error != cudaSuccess ? error : cudaStreamSynchronize(nullptr);
+  const bool is_staged = kind == cudaMemcpyHostToDevice && bytes > 0 && Allocations::all().holds(from, bytes, true) == Holds::nothing;
+  if (!is_staged) {
+    const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind);
+    return error != cudaSuccess || kind == cudaMemcpyDeviceToDevice ? error : cudaStreamSynchronize(nullptr);
+  }
+  cudaError_t error = check_copy(to, bytes, from, bytes, kind);
+  if (error == cudaSuccess) error = cudaStreamSynchronize(nullptr);
+  if (error != cudaSuccess) return returned(error);
+  const uint8_t* const first = static_cast<const uint8_t*>(from);
+  return push(nullptr, [to, staging = std::vector<uint8_t>(first, first + bytes)] { std::memcpy(to, staging.data(), staging.size()); });
 }
 
 cudaError_t cudaMemset(void* memory, int value, size_t bytes) {
   if (!Capture::permits_unsafe_calls()) return returned(cudaErrorStreamCaptureUnsupported);
   const cudaError_t error = cudaMemsetAsync(memory, value, bytes);
-  return error != cudaSuccess ? error : cudaStreamSynchronize(nullptr);
+  const bool is_pinned = bytes > 0 && Allocations::all().holds(memory, bytes, true) == Holds::all;
+  return error == cudaSuccess && is_pinned ? cudaStreamSynchronize(nullptr) : error;
 }

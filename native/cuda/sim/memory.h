@@ -21,7 +21,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height,
                               cudaMemcpyKind kind, cudaStream_t stream = nullptr);
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream = nullptr);
-// On the default stream, which they wait for.
+// On the default stream. The host may go on before the device has it where CUDA lets it: after a fill, a copy within the device, and one of ordinary host
+// memory to the device, which is only copied aside. Other streams see what is there once somebody has waited for the default one.
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind);
 cudaError_t cudaMemset(void* memory, int value, size_t bytes);
 

@@ -42,6 +42,7 @@ const Options& options() {
     o.memory_bytes = number("CUDA_SIM_MEMORY", uint64_t{2} << 30);
     o.device_count = static_cast<int>(number("CUDA_SIM_DEVICES", 1));
     o.driver_version = static_cast<int>(number("CUDA_SIM_DRIVER", 13000));
+    o.capability = static_cast<int>(number("CUDA_SIM_CAPABILITY", 80));
     return o;
   }();
   return read;

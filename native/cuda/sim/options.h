@@ -11,6 +11,7 @@ struct Options {
   uint64_t memory_bytes;  // CUDA_SIM_MEMORY: of each device
   int device_count;       // CUDA_SIM_DEVICES
   int driver_version;     // CUDA_SIM_DRIVER: 13000 is CUDA 13.0; 0: there is none
+  int capability;         // CUDA_SIM_CAPABILITY: 80 is compute capability 8.0
 };
 
 const Options& options();

@@ -19,6 +19,7 @@ class DeviceArray {
   explicit DeviceArray(const std::vector<T>& values) : count_(values.size()) {
     require(cudaMalloc(reinterpret_cast<void**>(&values_), size_bytes()));
     require(cudaMemcpy(values_, values.data(), size_bytes(), cudaMemcpyHostToDevice));
+    require(cudaStreamSynchronize(nullptr));  // for streams of a test's own
   }
   DeviceArray(uint64_t count, T value) : DeviceArray(std::vector<T>(count, value)) {}
   ~DeviceArray() { cudaFree(values_); }

@@ -7,6 +7,7 @@
 
 #include "../../cpu/kernels.h"
 #include "../../test/forward_oracle.h"
+#include "device_array.h"
 #include "test_device.h"
 
 namespace powerinfer_test {
@@ -216,6 +217,11 @@ TEST("a CUDA device counts what the CPU counts (seed 84)") {
 }
 
 TEST("a CUDA device keeps to its budget, and gives everything back when it does not fit (seed 85)") {
+#ifdef POWERINFER_CUDA_SIM
+  constexpr double kOfOthers = 0;
+#else
+  constexpr double kOfOthers = 32 << 20;  // what the driver takes for streams and kernels when they are first used, and other programs meanwhile
+#endif
   const TinyModel tiny(options_of(powerinfer::F16), 85);
   const auto free_bytes = [] { return powerinfer::cuda::gpu_facts(0).memory_available_bytes; };
   const double before = free_bytes();
@@ -224,9 +230,9 @@ TEST("a CUDA device keeps to its budget, and gives everything back when it does 
     const TestDevice device(tiny, true);
     make_ready(device.device());
     needed = device->budget->used_bytes();
-    CHECK_NEAR(before - free_bytes(), static_cast<double>(needed), 0.02 * static_cast<double>(needed) + (4 << 20));
+    CHECK_NEAR(before - free_bytes(), static_cast<double>(needed), 0.02 * static_cast<double>(needed) + (4 << 20) + kOfOthers);
   }
-  CHECK_EQUAL(free_bytes(), before);
+  CHECK_NEAR(free_bytes(), before, kOfOthers);
   {
     const TestDevice device(tiny, true, {}, static_cast<double>(needed));
     make_ready(device.device());
@@ -240,6 +246,16 @@ TEST("a CUDA device keeps to its budget, and gives everything back when it does 
   const powerinfer::Failure beyond = failure_of([&] { TestDevice(tiny, true, {}, 1e18); });
   CHECK_EQUAL(beyond.status, powerinfer_status{POWERINFER_OUT_OF_MEMORY});
   CHECK(std::string(beyond.state).find("lower --vram-budget") != std::string::npos);
+}
+
+TEST("what a second CUDA device is, is asked of it alone: no context is made on another") {
+  if (powerinfer::cuda::gpu_count() < 2) return skip("one device; set CUDA_SIM_DEVICES=2");
+  require(cudaSetDevice(0));
+  powerinfer::cuda::gpu_facts(1);
+  int current = 0;
+  require(cudaGetDevice(&current));
+  CHECK_EQUAL(current, 1);  // cudaSetDevice makes a context of whatever it is given
+  require(cudaSetDevice(0));
 }
 
 TEST("a CUDA device refuses what it has no kernels for, and says what is missing (seed 86)") {

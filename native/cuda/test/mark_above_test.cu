@@ -34,3 +34,21 @@ TEST("mark_above marks what the CPU marks, and nothing beyond the last score (se
       CHECK(active.read() == expected);
     }
 }
+
+TEST("mark_above marks as many rows as a batch may have (seed 41)") {
+#ifdef __SANITIZE_THREAD__
+  return skip("17 million threads are too many to watch for races");
+#endif
+  Random random(41);
+  constexpr uint32_t kRows = 1 << 16;
+  std::vector<float> scores(uint64_t{kRows} * row_stride(1));
+  std::vector<uint32_t> expected(kRows);
+  for (uint32_t row = 0; row < kRows; ++row) {
+    expected[row] = random.below(2);
+    scores[uint64_t{row} * row_stride(1)] = expected[row] != 0 ? 1.0f : -1.0f;
+  }
+  const DeviceArray<float> device_scores(scores), threshold(1, 0.0f);
+  const DeviceArray<uint32_t> active(kRows, ~0u);
+  launch_mark_above({device_scores.get(), row_stride(1), threshold.get(), 1, kRows, active.get(), 1}, nullptr);
+  CHECK(active.read() == expected);
+}

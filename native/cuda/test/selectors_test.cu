@@ -5,6 +5,7 @@
 
 #include "../../quant/half.h"
 #include "../../test/test_plugin.h"
+#include "device_array.h"
 #include "test_device.h"
 
 namespace powerinfer_test {
@@ -66,11 +67,12 @@ std::vector<float> some_thresholds(const powerinfer_model_shape& s, float most, 
   return thresholds;
 }
 
-Settings low_rank(const powerinfer_model_shape& s, bool reads_residual, const std::vector<std::string>& option_names, Random& random) {
+// Ranks are of the blocks.
+Settings low_rank(const powerinfer_model_shape& s, const std::vector<uint32_t>& ranks, bool reads_residual, const std::vector<std::string>& option_names, Random& random) {
   Settings settings{"low_rank", {}, {}, {}};
   settings.options = {{"relu", POWERINFER_OPTION_BOOLEAN, 0, 1, ""}, {"residual", POWERINFER_OPTION_BOOLEAN, 0, reads_residual ? 1.0 : 0.0, ""}};
   for (uint32_t block = 0; block < s.block_count; ++block) {
-    const uint32_t rank = 5 + 8 * block;
+    const uint32_t rank = ranks[block];
     const std::string b = "." + std::to_string(block);
     settings.options.push_back({option_names[3 * block].c_str(), POWERINFER_OPTION_NUMBER, 0, static_cast<double>(rank), ""});
     settings.options.push_back({option_names[3 * block + 1].c_str(), POWERINFER_OPTION_NUMBER, 0, double{powerinfer::F16}, ""});
@@ -120,7 +122,7 @@ void check_selection(const Settings& settings, uint64_t seed) {
   device->selectors->prepare(shown.selector);
   const uint32_t cache = open_cache(device.device(), 8, POWERINFER_CACHE_F32);
   uint32_t position = 0;
-  for (const uint32_t row_count : {kRowCount, 1u, 1u}) {  // single rows are recorded, then replayed
+  for (const uint32_t row_count : {kRowCount, 1u, 1u, 1u}) {  // single rows are launched, then recorded, then replayed
     std::vector<powerinfer_row> rows;
     for (uint32_t i = 0; i < row_count; ++i, ++position) rows.push_back({position, position, cache});
     device.run(rows, [&](uint32_t block, uint32_t count) {
@@ -159,8 +161,37 @@ TEST("low_rank on a CUDA device names what it names on the CPU, of hidden and of
   const std::vector<std::string> names{"rank.0", "down_type.0", "up_type.0", "rank.1", "down_type.1", "up_type.1"};
   for (const bool reads_residual : {false, true}) {
     Random random(91);
-    check_selection(low_rank(s, reads_residual, names, random), 91);
+    check_selection(low_rank(s, {5, 13}, reads_residual, names, random), 91);
   }
+}
+
+TEST("low_rank on a CUDA device names for a row what it would alone, though there was a NaN in a block of a higher rank before (seed 94)") {
+  const TinyModel tiny(options_of(), 94);
+  const powerinfer_model_shape& s = tiny.options.shape;
+  const std::vector<std::string> names{"rank.0", "down_type.0", "up_type.0", "rank.1", "down_type.1", "up_type.1"};
+  Random random(94);
+  const Settings settings = low_rank(s, {40, 5}, false, names, random);
+  const Shown shown(settings, s);
+  const uint32_t words = (s.ffn_width + 31) / 32, stride = powerinfer::cuda::row_stride(s.hidden_width);
+  std::vector<float> good(2 * stride), bad(2 * stride);
+  for (uint32_t row = 0; row < 2; ++row)
+    for (uint32_t i = 0; i < s.hidden_width; ++i) good[row * stride + i] = bad[row * stride + i] = random.uniform(-2, 2);
+  bad[0] = NAN;
+  const DeviceArray<float> device_good(good), device_bad(bad);
+  const auto named = [&](bool after_bad) {
+    const TestDevice device(tiny, true);
+    make_ready(device.device());
+    powerinfer::cuda::DeviceSelector& selector = device->selectors->of(shown.selector);
+    const DeviceArray<uint32_t> active(2 * words, 0u);
+    const auto select = [&](uint32_t block, float* values) {
+      const powerinfer::cuda::DeviceRows rows{values, stride, s.hidden_width};
+      selector.select(block, {rows, rows, 2}, active.get(), device->queue());
+    };
+    if (after_bad) select(0, device_bad.get());
+    select(1, device_good.get());
+    return active.read();
+  };
+  CHECK(named(true) == named(false));
 }
 
 TEST("sign_bits on a CUDA device names what it names on the CPU (seed 92)") {

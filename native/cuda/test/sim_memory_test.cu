@@ -1,6 +1,8 @@
 // Goal: the simulator hands out memory, and refuses to, as CUDA does; and what nobody has written does not look like something.
 // Method: calls that must succeed and calls that must not, with CUDA's own codes and words.
+#include <cstdlib>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "../../test/test.h"
@@ -77,6 +79,44 @@ TEST("a copy of rows leaves what lies between them") {
   const cudaError_t overlapping = cudaMemcpy2DAsync(device.get(), 4, rows.data(), kWidth, kWidth, kRows, cudaMemcpyHostToDevice, nullptr);
   CHECK_EQUAL(overlapping, cudaErrorInvalidValue);
   cudaGetLastError();
+}
+
+TEST("a fill, and a copy of ordinary host memory, are on the device for other streams when the default stream was waited for") {
+  const std::vector<unsigned> before = {3, 4, 5, 6};
+  unsigned *memory = nullptr, *host = nullptr, *pinned = nullptr;
+  cudaStream_t stream = nullptr;
+  CHECK_EQUAL(cudaMalloc(&memory, 4 * sizeof *memory), cudaSuccess);
+  CHECK_EQUAL(cudaHostAlloc(&host, 4 * sizeof *host, cudaHostAllocDefault), cudaSuccess);
+  CHECK_EQUAL(cudaHostAlloc(&pinned, 4 * sizeof *pinned, cudaHostAllocDefault), cudaSuccess);
+  CHECK_EQUAL(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
+  const auto first_seen = [&] {
+    CHECK_EQUAL(cudaMemcpyAsync(host, memory, 4 * sizeof *host, cudaMemcpyDeviceToHost, stream), cudaSuccess);
+    CHECK_EQUAL(cudaStreamSynchronize(stream), cudaSuccess);
+    return host[0];
+  };
+  const bool lazy = [] {
+    const char* const mode = std::getenv("CUDA_SIM_STREAM");
+    return mode != nullptr && std::string(mode) == "lazy";
+  }();
+
+  CHECK_EQUAL(cudaMemset(memory, 0, 4 * sizeof *memory), cudaSuccess);
+  CHECK_EQUAL(first_seen(), lazy ? 0xffffffffu : 0u);
+  CHECK_EQUAL(cudaStreamSynchronize(nullptr), cudaSuccess);
+  CHECK_EQUAL(first_seen(), 0u);
+
+  std::vector<unsigned> values = before;
+  CHECK_EQUAL(cudaMemcpy(memory, values.data(), 4 * sizeof *memory, cudaMemcpyHostToDevice), cudaSuccess);
+  values.assign(4, 9);  // it has been copied aside
+  CHECK_EQUAL(first_seen(), lazy ? 0u : 3u);
+  CHECK_EQUAL(cudaStreamSynchronize(nullptr), cudaSuccess);
+  CHECK_EQUAL(first_seen(), 3u);
+
+  pinned[0] = 7;
+  CHECK_EQUAL(cudaMemcpy(memory, pinned, 4 * sizeof *memory, cudaMemcpyHostToDevice), cudaSuccess);
+  CHECK_EQUAL(first_seen(), 7u);
+  CHECK_EQUAL(cudaStreamDestroy(stream), cudaSuccess);
+  CHECK_EQUAL(cudaFree(memory), cudaSuccess);
+  for (unsigned* const page_locked : {host, pinned}) CHECK_EQUAL(cudaFreeHost(page_locked), cudaSuccess);
 }
 
 __global__ void add_one(unsigned* values) { values[threadIdx.x] += 1; }

@@ -14,6 +14,14 @@ __global__ void add(unsigned* value, unsigned amount) { *value += amount; }
 __global__ void times_ten(unsigned* value) { *value *= 10; }
 __global__ void do_nothing() {}
 
+// Kernels that are captured have to be loaded.
+void load_kernels() {
+  const DeviceArray<unsigned> value(1, 0u);
+  CUDA_LAUNCH(add, 1, 1, 0, nullptr, value.get(), 1);
+  CUDA_LAUNCH(times_ten, 1, 1, 0, nullptr, value.get());
+  value.read();
+}
+
 unsigned only(const DeviceArray<unsigned>& value) { return value.read()[0]; }
 
 cudaStream_t make_stream() {
@@ -106,7 +114,27 @@ TEST("a stream that waits for an event goes on after what came before the event,
   for (const cudaStream_t stream : {first, second}) CHECK_EQUAL(cudaStreamDestroy(stream), cudaSuccess);
 }
 
+__global__ void be_captured_unloaded() {}
+
+TEST("a kernel that was never launched breaks a capture, and one that was does not") {
+  const cudaStream_t stream = make_stream();
+  cudaGraph_t graph = nullptr;
+  CHECK_EQUAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  CUDA_LAUNCH(be_captured_unloaded, 1, 1, 0, stream);
+  CHECK_EQUAL(cudaGetLastError(), cudaErrorStreamCaptureUnsupported);
+  CHECK_EQUAL(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+  CUDA_LAUNCH(be_captured_unloaded, 1, 1, 0, stream);
+  CHECK_EQUAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  CUDA_LAUNCH(be_captured_unloaded, 1, 1, 0, stream);
+  CHECK_EQUAL(cudaStreamEndCapture(stream, &graph), cudaSuccess);
+  CHECK_EQUAL(cudaGraphDestroy(graph), cudaSuccess);
+  CHECK_EQUAL(cudaStreamSynchronize(stream), cudaSuccess);
+  CHECK_EQUAL(cudaStreamDestroy(stream), cudaSuccess);
+  cudaGetLastError();
+}
+
 TEST("a captured stream runs nothing, and its graph runs it at every launch") {
+  load_kernels();
   DeviceArray<unsigned> value(1, 1u);
   const cudaStream_t origin = make_stream(), branch = make_stream();
   const cudaEvent_t forked = make_event(cudaEventDisableTiming), joined = make_event(cudaEventDisableTiming);
@@ -132,6 +160,7 @@ TEST("a captured stream runs nothing, and its graph runs it at every launch") {
 }
 
 TEST("a capture ends with an error when a branch is left open or the host waited") {
+  load_kernels();
   DeviceArray<unsigned> value(1, 1u);
   const cudaStream_t origin = make_stream(), branch = make_stream();
   const cudaEvent_t forked = make_event(cudaEventDisableTiming);

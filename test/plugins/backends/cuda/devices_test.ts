@@ -57,6 +57,7 @@ describe.skipIf(!hasSimulator)("powerinfer devices --backend cuda:simulated=true
   for (const [what, environment, words] of [
     ["no driver", { CUDA_SIM_DRIVER: "0" }, "install an NVIDIA driver, or a newer one"],
     ["too old a driver", { CUDA_SIM_DRIVER: "11080" }, "install an NVIDIA driver, or a newer one"],
+    ["too old a device", { CUDA_SIM_CAPABILITY: "75" }, "8.0 is needed"],
     ["no device", { CUDA_SIM_DEVICES: "0" }, "check what nvidia-smi and CUDA_VISIBLE_DEVICES say"]
   ] as const) {
     test(`says why there is none: ${what}`, async () => {
