@@ -3,7 +3,7 @@
 // Method: a copy of the checkout without the plugin's folder and without its own tests; there types are checked, tests run, and a model generates.
 // By default those that the SDK or the tests lean on are taken away one by one, all others at once, and the tests run that are quickest to notice;
 // with POWERINFER_REMOVAL=all each goes alone, and every test runs that does not name it.
-import { afterAll, describe, expect, test } from "bun:test"
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import {
   cpSync,
   existsSync,
@@ -17,11 +17,11 @@ import {
   symlinkSync,
   writeFileSync
 } from "node:fs"
-import { tmpdir } from "node:os"
+import { availableParallelism, tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { discoverPlugins, locateLibrary, type PluginListing } from "@powerinfer/core"
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 
 const root = process.cwd()
 const copies = realpathSync(mkdtempSync(join(tmpdir(), "powerinfer-removal-")))
@@ -146,11 +146,17 @@ const forgetLibraries = (copy: string, folder: string): void => {
   writeFileSync(join(copy, "deno.json"), JSON.stringify(deno))
 }
 
-/** Calls `make` when its result is first asked for. */
-const once = <Made>(make: () => Made): (() => Made) => {
-  let made: { readonly value: Made } | undefined
-  return () => (made ??= { value: make() }).value
-}
+/** As many at a time as there are cores, in the order they were asked for. */
+const inTurn = Effect.runSync(Semaphore.make(availableParallelism()))
+/** What is started when the first test begins; each test waits for its own. */
+const starts: Array<() => void> = []
+const started = <Result>(job: () => Promise<Result>): Promise<Result> =>
+  new Promise((resolve, reject) => {
+    starts.push(() => Effect.runPromise(inTurn.withPermit(Effect.promise(job))).then(resolve, reject))
+  })
+beforeAll(() => {
+  for (const start of starts) start()
+})
 
 const model = "models/relu-llama-7m/relu-llama-7m-f16.gguf"
 
@@ -163,24 +169,24 @@ for (const removed of removals) {
     const copy = copyCheckout(name)
     for (const plugin of removed) remove(copy, plugin)
 
-    // Beside the tests, which leave a core free.
-    const types = once(() => run(copy, process.execPath, "node_modules/.bin/tsc", "-p", "tsconfig.json", "--noEmit"))
+    const types = started(() => run(copy, process.execPath, "node_modules/.bin/tsc", "-p", "tsconfig.json", "--noEmit"))
+    // What is left may be slow: without the cpu backend the engine runs on the reference.
+    const runs = (everything ? inTwo(testsNotAbout(copy, removed)) : [quick(copy)]).map((files) =>
+      started(() => run(copy, process.execPath, "test", "--timeout=60000", ...files))
+    )
+
+    test("types still fit", async () => expect((await types).text).toBe(""), timeoutMs)
 
     test(
       "all other tests pass",
       async () => {
-        void types()
-        for (const files of everything ? inTwo(testsNotAbout(copy, removed)) : [quick(copy)]) {
-          // What is left may be slow: without the cpu backend the engine runs on the reference.
-          const { exitCode, errors } = await run(copy, process.execPath, "test", "--timeout=60000", ...files)
+        for (const { exitCode, errors } of await Promise.all(runs)) {
           const told = errors.split("\n").filter((line) => /^\(fail\)|^ *\d+ (pass|fail)|error:/.test(line))
           expect({ exitCode, told }).toEqual({ exitCode: 0, told: told.filter((line) => /pass|0 fail/.test(line)) })
         }
       },
       timeoutMs
     )
-
-    test("types still fit", async () => expect((await types()).text).toBe(""), 60_000)
 
     test("the command line lists the others and runs with them", async () => {
       const listed = await run(copy, process.execPath, "apps/cli/main.ts", "plugin", "list", "--json")

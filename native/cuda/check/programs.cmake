@@ -13,7 +13,7 @@ target_link_libraries(powerinfer_cuda_microbench_simulated PRIVATE powerinfer_cu
 
 if(POWERINFER_NVCC)
   set(microbench ${CMAKE_CURRENT_BINARY_DIR}/nvcc/powerinfer_cuda_microbench)
-  nvcc_objects(microbench_objects "${microbench_sources}" ${library_code})
+  nvcc_objects(microbench_objects "${microbench_sources}" ${test_code})
   add_custom_command(OUTPUT ${microbench} DEPENDS ${tested_objects} ${microbench_objects} powerinfer_objects
     COMMENT "Linking powerinfer_cuda_microbench" VERBATIM COMMAND_EXPAND_LISTS
     COMMAND ${POWERINFER_NVCC} -cudart static ${tested_objects} ${microbench_objects} $<TARGET_OBJECTS:powerinfer_objects> -ldl -lpthread
