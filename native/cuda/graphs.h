@@ -24,6 +24,27 @@ struct GraphKey {
   }
 };
 
+// A graph of what record() enqueues on the stream. The kernels have run before: one is loaded when it is first launched, which drivers before CUDA 12.3
+// refuse while a stream records.
+template <class Record>
+cudaGraphExec_t recorded_graph(cudaStream_t stream, Record&& record) {
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "record a graph");
+  cudaGraph_t graph = nullptr;
+  try {
+    record();
+  } catch (...) {
+    cudaStreamEndCapture(stream, &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    throw;
+  }
+  check(cudaStreamEndCapture(stream, &graph), "record a graph");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(made, "make a graph");
+  return executable;
+}
+
 class Graphs {
  public:
   Graphs() = default;
@@ -31,12 +52,11 @@ class Graphs {
   Graphs(const Graphs&) = delete;
 
   // Launches what record() enqueues on the stream; the second time it is recorded. It must not wait for anything.
-  // Not the first time: a kernel is loaded when it is first launched, which drivers before CUDA 12.3 refuse while a stream records.
   template <class Record>
   void run(const GraphKey& key, cudaStream_t stream, Record&& record) {
     const auto [found, is_new] = graphs_.emplace(key, nullptr);
     if (is_new) return record();
-    if (found->second == nullptr) found->second = recorded(stream, record);
+    if (found->second == nullptr) found->second = recorded_graph(stream, record);
     check(cudaGraphLaunch(found->second, stream), "launch a graph");
   }
 
@@ -49,25 +69,6 @@ class Graphs {
   }
 
  private:
-  template <class Record>
-  static cudaGraphExec_t recorded(cudaStream_t stream, Record&& record) {
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "record a graph");
-    cudaGraph_t graph = nullptr;
-    try {
-      record();
-    } catch (...) {
-      cudaStreamEndCapture(stream, &graph);
-      if (graph != nullptr) cudaGraphDestroy(graph);
-      throw;
-    }
-    check(cudaStreamEndCapture(stream, &graph), "record a graph");
-    cudaGraphExec_t executable = nullptr;
-    const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
-    cudaGraphDestroy(graph);
-    check(made, "make a graph");
-    return executable;
-  }
-
   std::map<GraphKey, cudaGraphExec_t> graphs_;  // null: it ran once
 };
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "../status.h"
+#include "../graphs.h"
 #include "median.h"
 
 namespace powerinfer_check {
@@ -11,13 +11,8 @@ class Graph {
  public:
   template <class Record>
   Graph(cudaStream_t stream, Record&& record) : stream_(stream) {
-    record();  // loads the kernels, which older drivers refuse while a stream records
-    powerinfer::cuda::check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "record a graph");
-    record();
-    cudaGraph_t graph = nullptr;
-    powerinfer::cuda::check(cudaStreamEndCapture(stream, &graph), "record a graph");
-    powerinfer::cuda::check(cudaGraphInstantiate(&executable_, graph, 0), "make a graph");
-    cudaGraphDestroy(graph);
+    record();  // once before it is recorded
+    executable_ = powerinfer::cuda::recorded_graph(stream, record);
   }
   ~Graph() { cudaGraphExecDestroy(executable_); }
   Graph(const Graph&) = delete;

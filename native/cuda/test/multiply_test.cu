@@ -1,6 +1,6 @@
 // Goal: products of matrices with few rows and with many, the same for a row whoever else is in the batch.
-// Method: the definition, in double. A lane's chain has 8 fmas an octet, one octet of 32; five additions and those of bias and what was there follow.
-// An output is wrong by that many roundings of the magnitudes that were added.
+// Method: the definition, in double. An octet is up to nine roundings, a lane has one of 128 or the part of one; additions of lanes, shares, bias and what
+// was there follow. An output is wrong by no more roundings of the magnitudes that were added than eight for each 256 of the width, and eight.
 #include <memory>
 
 #include "../definitions.h"
